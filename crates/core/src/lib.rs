@@ -1,0 +1,1 @@
+//! Decides: plan, steps, events, state, verdict, and the edits of Compose and env files

@@ -1,0 +1,1 @@
+//! Acts: engine, Compose, files, checks and probes

@@ -1,0 +1,2 @@
+//! Update a Compose service with a tested backup and a way back
+fn main() {}

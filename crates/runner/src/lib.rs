@@ -1,0 +1,1 @@
+//! Persists: the journal, the lock and the one loop that performs steps

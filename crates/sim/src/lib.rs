@@ -1,0 +1,1 @@
+//! Pretends: a world that fails and crashes on command

@@ -1,0 +1,1 @@
+//! Keeps: backups in a restic repository, their proof and their restoration
