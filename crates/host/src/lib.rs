@@ -1,1 +1,16 @@
-//! Acts: engine, Compose, files, checks and probes
+//! Acts: the engine, Compose, the operator's files, checks and probes. The real [`mainstay_runner::World`].
+//!
+//! Nothing here decides what happens next (that is `mainstay-core`) or prints (that is `mainstay`).
+
+pub mod checks;
+pub mod compose;
+pub mod discover;
+pub mod engine;
+pub mod files;
+pub mod images;
+pub mod plan;
+pub mod probes;
+pub mod steps;
+pub mod survey;
+pub mod verify;
+pub mod watch;
