@@ -182,7 +182,7 @@ impl RunState {
             (Event::Observed { finding }, _) => {
                 self.warnings |= finding.severity > crate::finding::Severity::Note;
             }
-            (Event::Interrupted { .. }, _) => self.interrupt(),
+            (Event::Interrupted { .. }, _) => self.interrupt(plan),
             (Event::Resumed | Event::Unknown, _) => {}
             (Event::RunEnded { conclusion }, None) if self.next(plan) == Next::Close(conclusion.clone()) => {
                 self.course = Course::Ended(conclusion.clone());
@@ -321,7 +321,7 @@ impl RunState {
             Outcome::Failed { failure } => self.turn(plan, step, failure),
         }
         if self.interrupted {
-            self.interrupt();
+            self.interrupt(plan);
         }
     }
 
@@ -349,7 +349,7 @@ impl RunState {
     fn turn(&mut self, plan: &Plan, step: Step, failure: &Failure) {
         let failure = Box::new(failure.clone());
         self.course = match std::mem::replace(&mut self.course, Course::Forward) {
-            Course::Forward => self.first_turn(plan, step, failure),
+            Course::Forward => self.first_turn(plan, failure),
             Course::Back { tier: Tier::ImageOnly, failure: first }
                 if matches!(step, Step::StartOld | Step::VerifyOld) && !self.way_back(plan).is_empty() =>
             {
@@ -364,30 +364,37 @@ impl RunState {
         self.done.clear();
     }
 
-    fn first_turn(&self, plan: &Plan, step: Step, failure: Box<Failure>) -> Course {
-        let begun = |step| self.begun.contains(&step);
-        let tier = match plan.kind {
-            Kind::Restore { .. } if step > Step::Watch && !begun(Step::RestoreData) => Tier::NeverStarted,
-            Kind::Restore { .. } if begun(Step::RestoreData) => return Course::Stuck { failure, then: None },
-            _ if begun(Step::StartNew) => Tier::Undecided,
-            _ if begun(Step::CreateContainers) => Tier::NeverStarted,
-            _ => Tier::Files,
-        };
-        Course::Back { tier, failure }
+    fn first_turn(&self, plan: &Plan, failure: Box<Failure>) -> Course {
+        match self.first_tier(plan) {
+            Some(tier) => Course::Back { tier, failure },
+            None => Course::Stuck { failure, then: None },
+        }
     }
 
-    /// Before the cutover an interruption turns the run back; a verified new version is kept; a way back that
-    /// was begun is finished.
-    fn interrupt(&mut self) {
+    /// How far a run that goes forward has to go back, by what it has begun; `None` where only going on, or a
+    /// person, helps: a restoration that has begun to move data.
+    fn first_tier(&self, plan: &Plan) -> Option<Tier> {
+        let begun = |step| self.begun.contains(&step);
+        if begun(Step::RestoreData) {
+            None
+        } else if begun(Step::StartNew) {
+            Some(Tier::Undecided)
+        } else if begun(Step::CreateContainers) || begun(Step::Stop) {
+            Some(Tier::NeverStarted)
+        } else {
+            debug_assert!(!matches!(plan.kind, Kind::Rollback { .. }), "a rollback never goes forward");
+            Some(Tier::Files)
+        }
+    }
+
+    /// Before the cutover an interruption turns the run back; a verified new version is kept; a way back, and
+    /// a restoration that moves data, are finished.
+    fn interrupt(&mut self, plan: &Plan) {
         self.interrupted = true;
-        if self.running.is_none() && self.course == Course::Forward && !self.new_version_verified {
-            let tier = if self.begun(Step::StartNew) {
-                Tier::Undecided
-            } else if self.begun(Step::CreateContainers) {
-                Tier::NeverStarted
-            } else {
-                Tier::Files
-            };
+        if self.running.is_some() || self.course != Course::Forward || self.new_version_verified {
+            return;
+        }
+        if let Some(tier) = self.first_tier(plan) {
             self.course = Course::Back { tier, failure: Box::new(interrupted()) };
             self.done.clear();
         }

@@ -1,0 +1,79 @@
+//! The smallest plans that the state machine can be run with.
+
+use mainstay_core::event::BackupRecord;
+use mainstay_core::plan::{
+    ComposeVersion, FORMAT, Image, Kind, Limits, Plan, Probes, Project, Quiesce, ServicePlan, Unit,
+};
+use mainstay_core::verdict::Tier;
+
+/// An update.
+#[must_use]
+pub fn update() -> Plan {
+    plan(Kind::Update)
+}
+
+/// A backup.
+#[must_use]
+pub fn backup() -> Plan {
+    plan(Kind::Backup)
+}
+
+/// A restoration of snapshot 0, which a [`crate::SimWorld`] holds from the start.
+#[must_use]
+pub fn restore() -> Plan {
+    plan(Kind::Restore { backups: vec![record(0)] })
+}
+
+/// A rollback, asked for by the operator, to snapshot 0.
+#[must_use]
+pub fn rollback(tier: Tier) -> Plan {
+    plan(Kind::Rollback { of: "earlier".into(), tier, backups: vec![record(0)] })
+}
+
+/// What the journal says of a snapshot in the simulated repository.
+pub(crate) fn record(snapshot: usize) -> BackupRecord {
+    BackupRecord {
+        mount: "data".into(),
+        snapshot: snapshot.to_string(),
+        files: 1,
+        bytes: 1,
+        added_bytes: 1,
+        changed_while_reading: 0,
+        manifest: String::new(),
+    }
+}
+
+fn plan(kind: Kind) -> Plan {
+    let image = |reference: &str| Image { reference: reference.into(), id: None, digest: None };
+    Plan {
+        format: FORMAT,
+        kind,
+        engine: "simulated".into(),
+        unit: Unit {
+            service: "app".into(),
+            services: vec![ServicePlan {
+                name: "app".into(),
+                containers: Vec::new(),
+                from: image("app:1"),
+                to: image("app:2"),
+                keep_tag: "mainstay/keep/app".into(),
+                stop_grace_ms: 1,
+                health_check: false,
+            }],
+            project: Project {
+                name: "sim".into(),
+                directory: "/sim".into(),
+                files: vec!["/sim/compose.yaml".into()],
+                env_files: Vec::new(),
+                compose: ComposeVersion::V2("2".into()),
+            },
+        },
+        edits: Vec::new(),
+        data: Vec::new(),
+        quiesce: Quiesce::Stop,
+        probes: Probes::default(),
+        limits: Limits::default(),
+        findings: Vec::new(),
+        forced: Vec::new(),
+    }
+}
