@@ -1,1 +1,318 @@
-//! (being written)
+//! Compose, by its command line: what it resolves the project's files to, and the creation of containers.
+//!
+//! The run stays with the generation of Compose that made the containers. Arguments are built by pure
+//! functions ([`args`]); variables of this process's environment beat `.env`, as they do for the operator.
+//! What Compose resolves holds secrets in clear: it is returned and never logged.
+
+pub mod args;
+mod child;
+mod complaint;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mainstay_core::plan::{ComposeVersion, Project};
+use mainstay_core::problem::Problem;
+use serde_json::Value;
+
+pub use args::Overrides;
+use child::Output;
+
+/// Compose has this long to read and resolve files.
+const READ_LIMIT: Duration = Duration::from_secs(60);
+
+/// Compose for one project.
+#[derive(Clone, Debug)]
+pub struct Compose {
+    project: Project,
+    docker_host: Option<String>,
+}
+
+/// What is installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installed {
+    /// The version of `docker-compose`, the Python program.
+    pub v1: Option<String>,
+    /// The version of `docker compose`, the plugin.
+    pub v2: Option<String>,
+}
+
+impl Installed {
+    /// The one to use for a project without containers: the newer generation.
+    #[must_use]
+    pub fn preferred(&self) -> Option<ComposeVersion> {
+        let v2 = self.v2.clone().map(ComposeVersion::V2);
+        v2.or_else(|| self.v1.clone().map(ComposeVersion::V1))
+    }
+}
+
+impl Compose {
+    /// Compose of the project's generation.
+    #[must_use]
+    pub fn for_project(project: &Project) -> Self {
+        Self { project: project.clone(), docker_host: None }
+    }
+
+    /// With `DOCKER_HOST` set for Compose, see [`crate::engine::Engine::host_for_children`].
+    #[must_use]
+    pub fn on_host(mut self, docker_host: Option<&str>) -> Self {
+        self.docker_host = docker_host.map(str::to_owned);
+        self
+    }
+
+    /// Everything resolved: images, env files merged, absolute paths, and **secrets in clear**. Dollar signs
+    /// are single, as the container sees them.
+    ///
+    /// # Errors
+    ///
+    /// `compose-file-invalid`, `compose-file-unreadable`, `compose-not-installed`, `compose-timeout`,
+    /// `compose-failed`.
+    pub async fn config(&self) -> Result<Value, Problem> {
+        self.config_with(&Overrides::default()).await
+    }
+
+    /// As [`Compose::config`], with other files in place of the project's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compose::config`].
+    pub async fn config_with(&self, overrides: &Overrides) -> Result<Value, Problem> {
+        let output = self.read(&args::config(&self.project, overrides), overrides).await?;
+        let parsed: Option<Value> = match self.project.compose {
+            ComposeVersion::V1(_) => yaml_serde::from_str(&output.stdout).ok(),
+            ComposeVersion::V2(_) => serde_json::from_str(&output.stdout).ok(),
+        };
+        // The parser's own words could quote a secret.
+        let mut value = parsed.ok_or_else(|| {
+            Problem::new("compose-failed", "what `config` of Compose printed could not be understood")
+        })?;
+        single_dollars(&mut value);
+        Ok(value)
+    }
+
+    /// As [`Compose::config`], for edited bytes: writes them to temporary files that are gone afterwards. A
+    /// file of the project that is not among `edited` is taken as it is. An env file of a service
+    /// (`env_file:`) is always read as it is on disk, also where it is edited here for interpolation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compose::config`]; `compose-failed` where no temporary file can be written.
+    pub async fn config_edited(&self, edited: &[(PathBuf, Vec<u8>)]) -> Result<Value, Problem> {
+        let directory = tempfile::tempdir().map_err(|e| temporary(&e))?;
+        let mut env_files = self.project.env_files.clone();
+        let default_env = self.project.directory.join(".env");
+        if env_files.is_empty() && edited.iter().any(|(path, _)| *path == default_env) {
+            env_files.push(default_env);
+        }
+        let overrides = Overrides {
+            files: substitute(&self.project.files, edited, directory.path(), "compose")?,
+            env_files: substitute(&env_files, edited, directory.path(), "env")?,
+        };
+        self.config_with(&overrides).await
+    }
+
+    /// The hash that each service's containers ought to carry in `com.docker.compose.config-hash`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compose::config`].
+    pub async fn config_hashes(&self) -> Result<BTreeMap<String, String>, Problem> {
+        let none = Overrides::default();
+        let output = self.read(&args::hashes(&self.project, &none), &none).await?;
+        Ok(parse_hashes(&output.stdout))
+    }
+
+    /// Makes the new containers of the services and removes the old ones, without starting anything. The
+    /// old ones are stopped first, so `limit` has to leave them their time to stop.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compose::config`], and `compose-create-failed` with the last lines that Compose said.
+    pub async fn create_without_start(&self, services: &[String], limit: Duration) -> Result<(), Problem> {
+        let output = self.run(&args::create(&self.project, services, false), limit).await?;
+        if output.code == Some(0) {
+            return Ok(());
+        }
+        // Refused while loading, before any effect: a dependency stands in a profile that isn't active.
+        let v2 = matches!(self.project.compose, ComposeVersion::V2(_));
+        let output = if v2 && output.stderr.contains("invalid compose project") {
+            self.run(&args::create(&self.project, services, true), limit).await?
+        } else {
+            output
+        };
+        if output.code == Some(0) {
+            return Ok(());
+        }
+        let what = format!("Compose could not make the containers of {}", services.join(", "));
+        let mut problem = Problem::new("compose-create-failed", what);
+        problem.causes = complaint::reasons(&output.stderr);
+        Err(problem)
+    }
+
+    /// The version of the Compose that is going to be run.
+    ///
+    /// # Errors
+    ///
+    /// `compose-not-installed`.
+    pub async fn version(&self) -> Result<String, Problem> {
+        version_of(&self.project.compose).await.ok_or_else(|| {
+            let command = args::program(&self.project.compose).join(" ");
+            Problem::new(
+                "compose-not-installed",
+                format!("`{command}`, which created the containers of {}, is not installed", self.project.name),
+            )
+            .advise(format!("install `{command}`: another generation of Compose would make its containers anew, under other names"))
+        })
+    }
+
+    /// A read-only call that has to end well.
+    async fn read(&self, args: &[String], overrides: &Overrides) -> Result<Output, Problem> {
+        let files = if overrides.files.is_empty() { &self.project.files } else { &overrides.files };
+        let envs = if overrides.env_files.is_empty() { &self.project.env_files } else { &overrides.env_files };
+        for file in files.iter().chain(envs) {
+            readable(file)?;
+        }
+        let output = self.run(args, READ_LIMIT).await?;
+        if output.code == Some(0) {
+            return Ok(output);
+        }
+        if plugin_missing(&output) {
+            self.version().await?;
+        }
+        Err(complaint::invalid(&output.stderr, files))
+    }
+
+    async fn run(&self, args: &[String], limit: Duration) -> Result<Output, Problem> {
+        child::run(args, &self.project.directory, self.docker_host.as_deref(), limit).await
+    }
+}
+
+/// Which Compose is installed.
+///
+/// # Errors
+///
+/// `compose-not-installed` where there is none.
+pub async fn installed() -> Result<Installed, Problem> {
+    let (v1, v2) = (ComposeVersion::V1(String::new()), ComposeVersion::V2(String::new()));
+    let (v1, v2) = tokio::join!(version_of(&v1), version_of(&v2));
+    // A standalone v2 may be installed under the name of v1; it is not the Python program.
+    let found = Installed { v1: v1.filter(|v| v.starts_with("1.")), v2 };
+    if found == Installed::default() {
+        return Err(Problem::new("compose-not-installed", "neither `docker compose` nor `docker-compose` is installed")
+            .advise("install the plugin: `apt install docker-compose-plugin`, or https://docs.docker.com/compose/install/"));
+    }
+    Ok(found)
+}
+
+async fn version_of(generation: &ComposeVersion) -> Option<String> {
+    let mut args: Vec<String> = args::program(generation).iter().map(ToString::to_string).collect();
+    args.extend(["version", "--short"].map(String::from));
+    let output = child::run(&args, Path::new("/"), None, READ_LIMIT).await.ok()?;
+    let version = output.stdout.trim().trim_start_matches('v').to_owned();
+    (output.code == Some(0) && version.starts_with(|c: char| c.is_ascii_digit())).then_some(version)
+}
+
+/// `docker` without the plugin answers with its own help.
+fn plugin_missing(output: &Output) -> bool {
+    output.stderr.contains("is not a docker command") || output.stderr.contains("unknown flag: --project-name")
+}
+
+fn readable(file: &Path) -> Result<(), Problem> {
+    let error = match std::fs::File::open(file).and_then(|f| f.metadata()) {
+        Ok(meta) if meta.is_file() => return Ok(()),
+        // A named pipe or a device is Compose's to judge.
+        Ok(meta) if !meta.is_dir() => return Ok(()),
+        Ok(_) => std::io::ErrorKind::IsADirectory.into(),
+        Err(e) => e,
+    };
+    Err(Problem::new("compose-file-unreadable", format!("{} can't be read", file.display()))
+        .because(&error)
+        .advise(if error.kind() == std::io::ErrorKind::PermissionDenied {
+            "run mainstay as root, or as the owner of the file"
+        } else {
+            "the containers were made from this file: put it back, or say where it is now with `-f FILE`"
+        }))
+}
+
+/// Writes edited bytes beside nothing of the operator's and names them in place of the originals.
+fn substitute(
+    files: &[PathBuf],
+    edited: &[(PathBuf, Vec<u8>)],
+    directory: &Path,
+    prefix: &str,
+) -> Result<Vec<PathBuf>, Problem> {
+    let mut result = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        let Some((_, bytes)) = edited.iter().find(|(path, _)| path == file) else {
+            result.push(file.clone());
+            continue;
+        };
+        let copy = directory.join(format!("{prefix}-{index}.yml"));
+        std::fs::write(&copy, bytes).map_err(|e| temporary(&e))?;
+        result.push(copy);
+    }
+    Ok(result)
+}
+
+fn temporary(error: &std::io::Error) -> Problem {
+    Problem::new("compose-failed", "could not write a temporary copy of the Compose file").because(error)
+}
+
+fn parse_hashes(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.lines().filter_map(|line| line.trim().split_once(' '));
+    pairs.map(|(service, hash)| (service.to_owned(), hash.trim().to_owned())).collect()
+}
+
+/// `config` doubles every dollar sign, so that its output could be a Compose file again.
+fn single_dollars(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("$$") => *text = text.replace("$$", "$"),
+        Value::Array(items) => items.iter_mut().for_each(single_dollars),
+        Value::Object(map) => map.values_mut().for_each(single_dollars),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_lines_of_two_words() {
+        let hashes = parse_hashes("db 95054f\nweb d67331\n");
+        assert_eq!(hashes["web"], "d67331");
+        assert_eq!(hashes.len(), 2);
+    }
+
+    #[test]
+    fn dollars_become_single_everywhere() {
+        let mut value = serde_json::json!({"a": ["x$$y", {"b": "$$$$"}], "c": 1});
+        single_dollars(&mut value);
+        assert_eq!(value, serde_json::json!({"a": ["x$y", {"b": "$$"}], "c": 1}));
+    }
+
+    #[test]
+    fn a_missing_file_is_unreadable_not_invalid() {
+        let problem = readable(Path::new("/nonexistent/compose.yml")).unwrap_err();
+        assert_eq!(problem.code, "compose-file-unreadable");
+        assert!(problem.advice[0].contains("-f FILE"));
+    }
+
+    #[test]
+    fn only_edited_files_are_substituted() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [PathBuf::from("/a.yml"), PathBuf::from("/b.yml")];
+        let edited = [(PathBuf::from("/b.yml"), b"x".to_vec())];
+        let result = substitute(&files, &edited, dir.path(), "compose").unwrap();
+        assert_eq!(result[0], files[0]);
+        assert_eq!(std::fs::read(&result[1]).unwrap(), b"x");
+    }
+
+    #[test]
+    fn the_plugin_is_preferred() {
+        let both = Installed { v1: Some("1.29.2".into()), v2: Some("2.26.1".into()) };
+        assert_eq!(both.preferred(), Some(ComposeVersion::V2("2.26.1".into())));
+        assert_eq!(Installed::default().preferred(), None);
+    }
+}

@@ -257,8 +257,11 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> Problem {
 
 /// The kind of the innermost input/output error, if there is one.
 fn io_kind(error: &Error) -> Option<std::io::ErrorKind> {
-    if matches!(error, Error::SocketNotFoundError(_)) {
-        return Some(std::io::ErrorKind::NotFound);
+    match error {
+        Error::SocketNotFoundError(_) => return Some(std::io::ErrorKind::NotFound),
+        // Transparent: its own source is already that of the inner error.
+        Error::IOError { err } => return Some(err.kind()),
+        _ => {}
     }
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut kind = None;
