@@ -1,8 +1,9 @@
 //! Two images side by side: what a new one would change for the service that runs the old one.
 //!
-//! Invariant: a finding names the difference it rests on, and no finding holds a secret: values of environment
-//! variables are shown redacted, and [`Env`] shows and serialises them redacted only. What it does not do: look
-//! inside layers, or know what the service overrides in its Compose file; the caller passes what matters of that.
+//! Invariant: a finding names the difference it rests on, and no finding holds a secret: values of
+//! environment variables are shown redacted, and [`Env`] shows and serialises them redacted only. What it
+//! does not do: look inside layers, or know what the service overrides in its Compose file; the caller passes
+//! what matters of that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,7 +34,8 @@ pub struct ImageConfig {
     pub volumes: BTreeSet<String>,
     /// The user it runs as, as written in the image; empty for root.
     pub user: String,
-    /// The health check as one line, redacted by whoever fills it in; `None` without one or with a disabled one.
+    /// The health check as one line, redacted by whoever fills it in; `None` without one or with a disabled
+    /// one.
     pub health_check: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
@@ -106,9 +108,10 @@ impl Serialize for Env {
     }
 }
 
-/// What an operator should know before `new` replaces `old`, most severe first. `mounted` are the paths in the
-/// container that the service mounts something at, `port` is the one that a proxy or probe uses. The host's
-/// architecture is taken to be that of `old`, which runs on it. No findings for an image and itself but a note.
+/// What an operator should know before `new` replaces `old`, most severe first. `mounted` are the paths in
+/// the container that the service mounts something at, `port` is the one that a proxy or probe uses. The
+/// host's architecture is taken to be that of `old`, which runs on it. No findings for an image and itself
+/// but a note.
 #[must_use]
 pub fn compare(old: &ImageConfig, new: &ImageConfig, mounted: &[String], port: Option<u16>) -> Vec<Finding> {
     let pair = rules::Pair { old, new, mounted, port };

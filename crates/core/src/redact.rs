@@ -1,8 +1,9 @@
 //! Hides what looks like a secret before it is shown, logged or journaled.
 //!
-//! Invariant: redacting twice changes nothing more, and text without anything suspicious stays as it is, byte for
-//! byte. It errs on the side of hiding. What it does not do: it can't know a secret that looks like a common word
-//! and stands beside no telling name; callers that know a value to be secret must not pass it on at all.
+//! Invariant: redacting twice changes nothing more, and text without anything suspicious stays as it is, byte
+//! for byte. It errs on the side of hiding. What it does not do: it can't know a secret that looks like a
+//! common word and stands beside no telling name; callers that know a value to be secret must not pass it on
+//! at all.
 
 use std::sync::LazyLock;
 
@@ -28,7 +29,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// The value of a variable or setting as it may be shown: hidden where its name says so, else [`line`].
+/// The value of a variable or setting as it may be shown: hidden where its name says so, else [`line()`].
 #[must_use]
 pub fn value_for_display(name: &str, value: &str) -> String {
     if is_secret_name(name) && !harmless(name, value) { HIDDEN.to_owned() } else { line(value) }
@@ -136,8 +137,8 @@ fn is_something_else(before: &str, assignment: &str, rest: &str) -> bool {
     assignment.ends_with(':') && (rest.starts_with("//") || demand)
 }
 
-/// Whether an unquoted value reaches to the end of the line, spaces included, as in an env file, a Compose file
-/// or a header; in prose it ends at the first space.
+/// Whether an unquoted value reaches to the end of the line, spaces included, as in an env file, a Compose
+/// file or a header; in prose it ends at the first space.
 fn takes_the_line(before: &str, name: &str) -> bool {
     let header = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
     if header.iter().any(|h| name.eq_ignore_ascii_case(h)) {

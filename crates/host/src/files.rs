@@ -1,14 +1,14 @@
 //! The operator's files, and our own directory of a run.
 //!
 //! Invariant: a file is replaced as a whole or not at all, also through a power loss, with owner, mode and
-//! extended attributes kept; bytes that are neither those that were planned with nor those that shall be written
-//! are never overwritten ([`FileError::Foreign`]). Every call may be repeated after a crash in it: what is already
-//! as wanted is left alone, and a left-over temporary file is cleaned up by the next call.
+//! extended attributes kept; bytes that are neither those that were planned with nor those that shall be
+//! written are never overwritten ([`FileError::Foreign`]). Every call may be repeated after a crash in it:
+//! what is already as wanted is left alone, and a left-over temporary file is cleaned up by the next call.
 //!
 //! What it does not do: it takes no lock (one run at a time is the runner's), so a change that somebody makes
-//! within the microseconds between the last look and the rename is lost. The file gets a new inode: a container
-//! that bind-mounts this very file (not its directory) sees the old bytes until it is re-created, and a further
-//! hard link keeps them for ever.
+//! within the microseconds between the last look and the rename is lost. The file gets a new inode: a
+//! container that bind-mounts this very file (not its directory) sees the old bytes until it is re-created,
+//! and a further hard link keeps them for ever.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -88,10 +88,17 @@ fn volumes_added(pair: &Pair<'_>) -> Vec<Finding> {
 
 fn volumes_gone(pair: &Pair<'_>) -> Vec<Finding> {
     let gone = pair.old.volumes.difference(&pair.new.volumes);
-    gone.filter(|path| !is_mounted(pair.mounted, path)).map(|path| {
-        warning("image-volume-gone", format!("the new image no longer declares the volume at {path}, and the service doesn't mount it"))
-            .advice(format!("data in the anonymous volume at {path} would not be carried over; mount a named volume there first"))
-    }).collect()
+    gone.filter(|path| !is_mounted(pair.mounted, path))
+        .map(|path| {
+            warning(
+                "image-volume-gone",
+                format!("the new image no longer declares the volume at {path}, which nothing is mounted at"),
+            )
+            .advice(format!(
+                "data in its anonymous volume would not be carried over; mount a named volume at {path} first"
+            ))
+        })
+        .collect()
 }
 
 /// A variable that led to mounted data leads elsewhere, as `PGDATA` does from postgres 17 to 18.
@@ -126,7 +133,9 @@ fn port(pair: &Pair<'_>) -> Vec<Finding> {
     vec![
         warning("image-port", format!("the new image no longer exposes port {used}, which is in use"))
             .evidence(format!("it exposes: {}", list(&now)))
-            .advice("if the port moved, change the published port or the proxy's setting (VIRTUAL_PORT, label) with it"),
+            .advice(
+                "if the port moved, change the published port or the proxy's setting (VIRTUAL_PORT, label)",
+            ),
     ]
 }
 
@@ -210,7 +219,9 @@ fn version(pair: &Pair<'_>) -> Vec<Finding> {
     match order(before, after) {
         Some(Ordering::Greater) => vec![
             warning("image-version", format!("the new image says it is {after}, older than {before}"))
-                .advice("older versions often can't read newer data; use a rollback or a restore if that is meant"),
+                .advice(
+                    "older versions often can't read newer data; if it is meant, use a rollback or a restore",
+                ),
         ],
         _ if before == after => Vec::new(),
         _ => vec![note("image-version", format!("the version label goes from {before} to {after}"))],

@@ -1,5 +1,5 @@
-//! Which names say that their value is secret. Looks at the words of a name, so that `API_KEY` and `apiKey` are
-//! secret and `monkey`, `author` and `keyboard` are not.
+//! Which names say that their value is secret. Looks at the words of a name, so that `API_KEY` and `apiKey`
+//! are secret and `monkey`, `author` and `keyboard` are not.
 
 /// Words that tell wherever they stand inside a word: `PGPASSWORD`, `clientsecret`.
 const ANYWHERE: &[&str] = &["password", "passwd", "passphrase", "secret", "credential"];

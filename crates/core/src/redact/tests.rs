@@ -121,3 +121,46 @@ fn values_are_shown_by_name() {
     assert_eq!(value_for_display("PORT", "8080"), "8080");
     assert_eq!(value_for_display("DATABASE_URL", "pg://u:p@h/d"), "pg://u:[hidden]@h/d");
 }
+
+#[test]
+fn twice_is_as_good_as_once_whatever_the_text() {
+    let pieces = [
+        "PASSWORD",
+        "=",
+        ":",
+        " ",
+        "\"",
+        "\\\"",
+        "'",
+        "token",
+        "hunter2",
+        ",",
+        "{",
+        "}",
+        "\n",
+        "--",
+        "://",
+        "@",
+        "${",
+        "?",
+        "Bearer ",
+        "[",
+        "]",
+        "\\",
+        "é",
+        "key",
+        "1",
+        "/",
+        "-----BEGIN X-----",
+    ];
+    let mut seed = 7_u64;
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        for _ in 0..8 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(pieces[usize::try_from(seed >> 33).unwrap() % pieces.len()]);
+        }
+        let once = line(&text);
+        assert_eq!(line(&once), once, "from {text:?}");
+    }
+}

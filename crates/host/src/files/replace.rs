@@ -44,8 +44,8 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-/// Puts `bytes` in place of those that hash to `expected_before` (`None`: in place of no file), atomically and
-/// durably. A symbolic link stays, its target is replaced. Does nothing where `bytes` are there already.
+/// Puts `bytes` in place of those that hash to `expected_before` (`None`: in place of no file), atomically
+/// and durably. A symbolic link stays, its target is replaced. Does nothing where `bytes` are there already.
 pub fn replace(
     path: &Path,
     expected_before: Option<&str>,

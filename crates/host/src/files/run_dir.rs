@@ -1,7 +1,7 @@
 //! The directory of one run below the state directory: what is too big or too secret for the journal.
 //!
-//! Invariant: nobody but the owner can read it (0700, files 0600), and what [`RunDir::write`] returned from is on
-//! the disk. What it does not do: remove anything; retention does.
+//! Invariant: nobody but the owner can read it (0700, files 0600), and what [`RunDir::write`] returned from
+//! is on the disk. What it does not do: remove anything; retention does.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};

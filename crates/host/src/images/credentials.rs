@@ -1,7 +1,7 @@
 //! Who we are to a registry: the credentials that `docker login` stored for this user.
 //!
-//! Invariant: no secret leaves this module but towards the engine; `Debug` shows none. What it does not do: log in,
-//! or ask a registry for tokens (the engine does).
+//! Invariant: no secret leaves this module but towards the engine; `Debug` shows none. What it does not do:
+//! log in, or ask a registry for tokens (the engine does).
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
 //! Tags: our own ones, that keep old images from being pruned, and moved ones, that are put back.
 //!
-//! Invariant: only tags under [`KEEP_PREFIX`] are ever removed, and removing one never forces anything. All calls
-//! may be repeated. What it does not do: decide how long an image is kept.
+//! Invariant: only tags under [`KEEP_PREFIX`] are ever removed, and removing one never forces anything. All
+//! calls may be repeated. What it does not do: decide how long an image is kept.
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -41,13 +41,13 @@ pub async fn keep(docker: &Docker, image_id: &str, keep_tag: &str) -> Result<(),
 }
 
 /// Makes the tag of `reference` point at `image_id`, if it doesn't. Returns whether something was done; for a
-/// reference by digest alone there is nothing to do. Problem code `image-missing`.
+/// reference with a digest there is nothing to do. Problem code `image-missing`.
 pub async fn restore_tag(docker: &Docker, reference: &Reference, image_id: &str) -> Result<bool, Problem> {
     point(docker, reference, image_id).await
 }
 
-/// Removes one of our tags; the image goes with it, if nothing else names or uses it. Returns whether the tag is
-/// gone: one whose image a container still uses stays.
+/// Removes one of our tags; the image goes with it, if nothing else names or uses it. Returns whether the tag
+/// is gone: one whose image a container still uses stays.
 pub async fn drop_keep(docker: &Docker, keep_tag: &str) -> Result<bool, Problem> {
     let tag = ours(keep_tag)?;
     let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
@@ -59,7 +59,10 @@ pub async fn drop_keep(docker: &Docker, keep_tag: &str) -> Result<bool, Problem>
 }
 
 async fn point(docker: &Docker, reference: &Reference, image_id: &str) -> Result<bool, Problem> {
-    let (Some(tag), Some(tagged)) = (reference.effective_tag(), reference.tagged()) else { return Ok(false) };
+    let (Some(tag), Some(tagged), None) = (reference.effective_tag(), reference.tagged(), reference.digest())
+    else {
+        return Ok(false); // the digest says which image it is, whatever the tag
+    };
     let present = inspect::find(docker, &tagged).await?.and_then(|image| image.id);
     if present.as_deref() == Some(image_id) {
         return Ok(false);

@@ -1,8 +1,8 @@
 //! Pulling an image through the engine.
 //!
-//! Invariant: where a digest was planned, exactly that digest is what `reference` means here afterwards; it is
-//! pulled by digest, so a tag that moved meanwhile brings nothing unplanned onto this host. What it does not do:
-//! keep the old image alive ([`super::keep`] does, beforehand).
+//! Invariant: where a digest was planned, exactly that digest is what `reference` means here afterwards; it
+//! is pulled by digest, so a tag that moved meanwhile brings nothing unplanned onto this host. What it does
+//! not do: keep the old image alive ([`super::keep`] does, beforehand).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -35,9 +35,10 @@ pub struct LayerProgress {
     pub total: Option<u64>,
 }
 
-/// Pulls `reference` and returns the engine's id of the image. With `expected_digest`, that digest is pulled, if it
-/// isn't here already, and the tag of `reference` points at it afterwards. Problem codes as those of [`super::resolve`], and `digest-moved`,
-/// `disk-full`, `image-platform`, `interrupted`.
+/// Pulls `reference` and returns the engine's id of the image. With `expected_digest`, that digest is pulled,
+/// if it isn't here already, and the tag of `reference` (unless that has a digest itself) points at it
+/// afterwards. Problem codes as those of [`super::resolve`], and `digest-moved`, `disk-full`,
+/// `image-platform`, `interrupted`.
 pub async fn pull(
     docker: &Docker,
     reference: &Reference,
@@ -65,7 +66,7 @@ pub async fn pull(
     image.and_then(|image| image.id).ok_or_else(|| inspect::missing(&name))
 }
 
-/// The id of the image with this digest, if it is here, with the tag of `reference` on it.
+/// The id of the image with this digest, if it is here; the tag of `reference` is put on it.
 async fn present(
     docker: &Docker,
     reference: &Reference,

@@ -1,7 +1,7 @@
 //! Image references: `[registry/]repository[:tag][@digest]`, read as the engine reads them.
 //!
-//! Invariant: the same image has one [`Reference::canonical_name`], however it was written. What it does not do:
-//! ask anybody whether the image exists.
+//! Invariant: the same image has one [`Reference::canonical_name`], however it was written. What it does not
+//! do: ask anybody whether the image exists.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,9 @@
 //! What the engine's answers about registries and images mean for the operator.
 //!
-//! The engine passes the registry's words on as text, mostly with status 500 whatever they were (seen with 20.10:
-//! an unknown tag 404, a refusal 403 from `/distribution` and 500 from a pull, everything of the network 500), so
-//! the words decide. A plain registry says `manifest unknown` for an unknown repository, too.
+//! The engine passes the registry's words on as text, mostly with status 500 whatever they were (seen with
+//! 20.10: an unknown tag 404, a refusal 403 from `/distribution` and 500 from a pull, everything of the
+//! network 500), so the words decide. A plain registry says `manifest unknown` for an unknown repository,
+//! too.
 
 use bollard::errors::Error;
 use mainstay_core::problem::Problem;
@@ -176,7 +177,7 @@ mod tests {
             (404, "manifest for r/x:1 not found: manifest unknown: manifest unknown", "unknown-tag"),
             (
                 404,
-                "pull access denied for x, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+                "pull access denied for x, repository does not exist or may require 'docker login'",
                 "registry-refused",
             ),
             (500, "Head \"http://r/v2/a/manifests/1\": no basic auth credentials", "registry-refused"),
