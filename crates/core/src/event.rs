@@ -25,19 +25,22 @@ pub struct Entry {
 
 /// What can happen in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
+#[serde(tag = "event")]
 pub enum Event {
     /// The run begins with this plan.
+    #[serde(rename = "run.started")]
     RunStarted {
         /// What it is going to do.
         plan: Box<Plan>,
     },
     /// The intent: this step's effect is about to begin (again, if it was begun before).
+    #[serde(rename = "step.started")]
     StepStarted {
         /// Which.
         step: Step,
     },
     /// The effect has ended.
+    #[serde(rename = "step.ended")]
     StepEnded {
         /// Which.
         step: Step,
@@ -45,18 +48,22 @@ pub enum Event {
         outcome: Outcome,
     },
     /// Something worth keeping was seen in the middle of a step.
+    #[serde(rename = "finding")]
     Observed {
         /// What.
         finding: Finding,
     },
     /// The operator asked to stop.
+    #[serde(rename = "run.interrupted")]
     Interrupted {
         /// The signal's name.
         signal: String,
     },
     /// Another process goes on with the run.
+    #[serde(rename = "run.resumed")]
     Resumed,
     /// The run is over.
+    #[serde(rename = "run.ended")]
     RunEnded {
         /// How.
         conclusion: Conclusion,

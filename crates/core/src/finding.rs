@@ -35,7 +35,13 @@ impl Finding {
     /// A finding of `check` without evidence or advice yet.
     #[must_use]
     pub fn new(check: &str, severity: Severity, message: impl Into<String>) -> Self {
-        Self { check: check.to_owned(), severity, message: message.into(), evidence: Vec::new(), advice: None }
+        Self {
+            check: check.to_owned(),
+            severity,
+            message: message.into(),
+            evidence: Vec::new(),
+            advice: None,
+        }
     }
 
     /// Adds a line of evidence.

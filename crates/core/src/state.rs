@@ -13,6 +13,7 @@ use crate::event::{BackupRecord, Entry, Event, Fact, Outcome};
 use crate::plan::{Kind, Plan};
 use crate::problem::Problem;
 use crate::step::Step;
+use crate::time::Timestamp;
 use crate::verdict::{Cause, Conclusion, DataDoubt, Failure, Tier};
 
 const UPDATE: &[Step] = &[
@@ -90,9 +91,15 @@ pub enum Next {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Course {
     Forward,
-    Back { tier: Tier, failure: Box<Failure> },
+    Back {
+        tier: Tier,
+        failure: Box<Failure>,
+    },
     /// No way on: document what there is, then ask for a person.
-    Stuck { failure: Box<Failure>, then: Option<Box<Failure>> },
+    Stuck {
+        failure: Box<Failure>,
+        then: Option<Box<Failure>>,
+    },
     Ended(Conclusion),
 }
 
@@ -122,6 +129,8 @@ pub struct RunState {
     warnings: bool,
     new_version_verified: bool,
     facts: Vec<(Step, Fact)>,
+    began_at: Option<Timestamp>,
+    timings: Vec<(Step, u64)>,
 }
 
 impl RunState {
@@ -144,6 +153,8 @@ impl RunState {
             warnings: plan.findings.iter().any(|f| f.severity > crate::finding::Severity::Note),
             new_version_verified: false,
             facts: Vec::new(),
+            began_at: None,
+            timings: Vec::new(),
         }
     }
 
@@ -173,10 +184,14 @@ impl RunState {
         }
         match (&entry.event, self.running) {
             (_, _) if matches!(self.course, Course::Ended(_)) => return Err(self.illegal(entry)),
-            (Event::StepStarted { step }, None) if self.next(plan) == Next::Do(*step) => self.begin(*step),
+            (Event::StepStarted { step }, None) if self.next(plan) == Next::Do(*step) => {
+                self.begin(*step, entry.at)
+            }
             // Begun again after a crash: the same step, and no other.
             (Event::StepStarted { step }, Some(running)) if *step == running => {}
             (Event::StepEnded { step, outcome }, Some(running)) if *step == running => {
+                let took = entry.at.since(self.began_at.unwrap_or(entry.at));
+                self.timings.push((*step, took));
                 self.end(plan, *step, outcome);
             }
             (Event::Observed { finding }, _) => {
@@ -255,6 +270,12 @@ impl RunState {
         self.facts.iter().rev().find(|(s, _)| *s == step).map(|(_, fact)| fact)
     }
 
+    /// The steps that ended, in order, each with the milliseconds from its first beginning to its end.
+    #[must_use]
+    pub fn timings(&self) -> &[(Step, u64)] {
+        &self.timings
+    }
+
     /// Whether the operator asked to stop.
     #[must_use]
     pub fn interrupted(&self) -> bool {
@@ -297,8 +318,9 @@ impl RunState {
         self.seq
     }
 
-    fn begin(&mut self, step: Step) {
+    fn begin(&mut self, step: Step, at: Timestamp) {
         self.running = Some(step);
+        self.began_at = Some(at);
         if !self.begun.contains(&step) {
             self.begun.push(step);
         }
@@ -338,11 +360,8 @@ impl RunState {
         }
         let unchanged = matches!(fact, Fact::BackedUp { changed_since_cutover: Some(false), .. });
         let unrelated = failure.cause == Cause::Version(DataDoubt::Unrelated);
-        *tier = if unchanged || (self.new_version_verified && unrelated) {
-            Tier::ImageOnly
-        } else {
-            Tier::Full
-        };
+        *tier =
+            if unchanged || (self.new_version_verified && unrelated) { Tier::ImageOnly } else { Tier::Full };
     }
 
     /// A step failed: turn back, reach further back, or give up.

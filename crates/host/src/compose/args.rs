@@ -147,8 +147,7 @@ mod tests {
 
     #[test]
     fn edited_copies_replace_the_projects_files() {
-        let overrides =
-            Overrides { files: vec!["/tmp/a.yml".into()], env_files: vec!["/tmp/a.env".into()] };
+        let overrides = Overrides { files: vec!["/tmp/a.yml".into()], env_files: vec!["/tmp/a.env".into()] };
         let args = config(&project(ComposeVersion::V2("2.26.1".into())), &overrides).join(" ");
         assert!(args.contains("--file /tmp/a.yml --env-file /tmp/a.env --profile * config --format json"));
         assert!(!args.contains("compose.yml"));

@@ -102,8 +102,9 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
 
 fn not_run(program: &str, directory: &Path, error: &std::io::Error) -> Problem {
     if error.kind() == std::io::ErrorKind::NotFound && directory.is_dir() {
-        return Problem::new("compose-not-installed", format!("`{program}` is not installed"))
-            .advise("install the Compose that the project is run with: https://docs.docker.com/compose/install/");
+        return Problem::new("compose-not-installed", format!("`{program}` is not installed")).advise(
+            "install the Compose that the project is run with: https://docs.docker.com/compose/install/",
+        );
     }
     let problem = Problem::new("compose-failed", format!("`{program}` could not be run")).because(error);
     if directory.is_dir() {

@@ -14,8 +14,9 @@ use regex::Regex;
 const TAIL: usize = 12;
 
 static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bline (\d+)").ok());
-static FILE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"(?:validating |parsing |[Ff]ile '|in "|open )([^'":\n]+\.[A-Za-z]+)"#).ok());
+static FILE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?:validating |parsing |[Ff]ile '|in "|open )([^'":\n]+\.[A-Za-z]+)"#).ok()
+});
 
 /// `compose-file-invalid`, with what Compose's words tell.
 #[must_use]
@@ -26,7 +27,9 @@ pub fn invalid(stderr: &str, files: &[PathBuf]) -> Problem {
     let file = match (named, files) {
         (Some(name), _) => files
             .iter()
-            .find(|f| f.to_string_lossy() == name || f.file_name().is_some_and(|n| n.to_string_lossy() == name))
+            .find(|f| {
+                f.to_string_lossy() == name || f.file_name().is_some_and(|n| n.to_string_lossy() == name)
+            })
             .map_or(name, |f| f.display().to_string()),
         (None, [only]) => only.display().to_string(),
         (None, many) => many.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(" with "),
@@ -35,7 +38,9 @@ pub fn invalid(stderr: &str, files: &[PathBuf]) -> Problem {
     let mut problem =
         Problem::new("compose-file-invalid", format!("Compose does not accept the Compose file: {place}"));
     problem.causes = reasons;
-    problem.advise("correct the file; `docker compose config --quiet` (or `docker-compose config --quiet`) checks it")
+    problem.advise(
+        "correct the file; `docker compose config --quiet` (or `docker-compose config --quiet`) checks it",
+    )
 }
 
 /// The last lines of what a command said, without warnings, terminal escapes and quoted values.

@@ -169,7 +169,8 @@ impl Compose {
     /// A read-only call that has to end well.
     async fn read(&self, args: &[String], overrides: &Overrides) -> Result<Output, Problem> {
         let files = if overrides.files.is_empty() { &self.project.files } else { &overrides.files };
-        let envs = if overrides.env_files.is_empty() { &self.project.env_files } else { &overrides.env_files };
+        let envs =
+            if overrides.env_files.is_empty() { &self.project.env_files } else { &overrides.env_files };
         for file in files.iter().chain(envs) {
             readable(file)?;
         }
@@ -215,7 +216,8 @@ async fn version_of(generation: &ComposeVersion) -> Option<String> {
 
 /// `docker` without the plugin answers with its own help.
 fn plugin_missing(output: &Output) -> bool {
-    output.stderr.contains("is not a docker command") || output.stderr.contains("unknown flag: --project-name")
+    output.stderr.contains("is not a docker command")
+        || output.stderr.contains("unknown flag: --project-name")
 }
 
 fn readable(file: &Path) -> Result<(), Problem> {

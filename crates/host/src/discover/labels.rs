@@ -98,7 +98,8 @@ mod tests {
             (VERSION, "1.29.2"),
         ]);
         let project = project("shop", Some(&labels));
-        let files: Vec<PathBuf> = ["/srv/shop/docker-compose.yml", "/srv/common/base.yml"].map(Into::into).into();
+        let files: Vec<PathBuf> =
+            ["/srv/shop/docker-compose.yml", "/srv/common/base.yml"].map(Into::into).into();
         assert_eq!(project.files, files);
         assert_eq!(project.compose, ComposeVersion::V1("1.29.2".into()));
     }

@@ -16,6 +16,8 @@ use mainstay_core::problem::Problem;
 
 use crate::engine::Engine;
 
+pub(crate) use labels::{CONFIG_HASH, service_of};
+
 /// How many names a suggestion offers.
 const SUGGESTIONS: usize = 3;
 
@@ -154,9 +156,12 @@ fn choose<'a>(selector: &str, all: &'a [Listed]) -> Result<&'a Listed, Problem> 
         [] => Err(unknown(selector, all)),
         many => {
             let ids: Vec<String> = many.iter().map(|l| l.id()).collect();
-            Err(Problem::new("ambiguous-service", format!("{} projects have a service {selector}", ids.len()))
-                .because(format!("candidates: {}", ids.join(", ")))
-                .advise(format!("name the project too: {}", ids.join(" or "))))
+            Err(Problem::new(
+                "ambiguous-service",
+                format!("{} projects have a service {selector}", ids.len()),
+            )
+            .because(format!("candidates: {}", ids.join(", ")))
+            .advise(format!("name the project too: {}", ids.join(" or "))))
         }
     }
 }
@@ -166,10 +171,9 @@ fn unknown(selector: &str, all: &[Listed]) -> Problem {
         Problem::new("unknown-service", format!("no Compose service is called {selector} on this engine"));
     let by_container = all.iter().find(|l| l.containers.iter().any(|c| c.container.name == selector));
     if let Some(listed) = by_container {
-        return problem.because(format!("{selector} is a container's name")).advise(format!(
-            "its service is {}",
-            listed.id()
-        ));
+        return problem
+            .because(format!("{selector} is a container's name"))
+            .advise(format!("its service is {}", listed.id()));
     }
     let names = all.iter().flat_map(|l| [l.service.clone(), l.id()]);
     let near = nearest(selector, names);

@@ -50,13 +50,10 @@ pub(super) async fn from_files(
 }
 
 fn project(files: &[PathBuf]) -> Result<Project, Problem> {
-    let absolute: Vec<PathBuf> = files
-        .iter()
-        .map(|f| std::path::absolute(f).map(|f| normal(&f)))
-        .collect::<Result<_, _>>()
-        .map_err(|e| {
-            Problem::new("compose-file-unreadable", "the current directory is not known").because(e)
-        })?;
+    let absolute: Vec<PathBuf> =
+        files.iter().map(|f| std::path::absolute(f).map(|f| normal(&f))).collect::<Result<_, _>>().map_err(
+            |e| Problem::new("compose-file-unreadable", "the current directory is not known").because(e),
+        )?;
     let directory = absolute.first().and_then(|f| f.parent()).unwrap_or(Path::new("/")).to_path_buf();
     Ok(Project {
         name: fallback_name(&directory),
@@ -75,7 +72,8 @@ fn declared_name(project: &Project) -> Option<String> {
     let from_env_file = || {
         let texts = project.env_files.iter().filter_map(|f| std::fs::read_to_string(f).ok());
         let mut values = texts.filter_map(|t| {
-            let line = t.lines().rev().find_map(|l| l.trim().strip_prefix("COMPOSE_PROJECT_NAME="))?.to_owned();
+            let line =
+                t.lines().rev().find_map(|l| l.trim().strip_prefix("COMPOSE_PROJECT_NAME="))?.to_owned();
             Some(line.trim_matches(['"', '\'', ' ']).to_owned())
         });
         values.next_back()

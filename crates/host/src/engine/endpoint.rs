@@ -223,11 +223,8 @@ mod tests {
 
     #[test]
     fn certificates_are_used_when_docker_is_told_to_verify() {
-        let around = Surroundings {
-            tls_verify: true,
-            cert_path: Some("/certs".into()),
-            ..Surroundings::default()
-        };
+        let around =
+            Surroundings { tls_verify: true, cert_path: Some("/certs".into()), ..Surroundings::default() };
         let endpoint = Endpoint::resolve(Some("far:2376"), &around).unwrap();
         assert_eq!(endpoint.host, "tcp://far:2376");
         assert_eq!(endpoint.tls.unwrap().ca, Path::new("/certs/ca.pem"));

@@ -242,14 +242,16 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> Problem {
     if io_kind(error) == Some(std::io::ErrorKind::PermissionDenied) {
         return Problem::new("engine-permission", format!("no permission to talk to the engine at {at}"))
             .because_of(error)
-            .advise("run mainstay as root, or as a member of the group that owns the socket (mostly `docker`)");
+            .advise(
+                "run mainstay as root, or as a member of the group that owns the socket (mostly `docker`)",
+            );
     }
     let problem =
         Problem::new("engine-unreachable", format!("the engine at {at} can't be reached")).because_of(error);
     if endpoint.is_unix() {
-        problem.advise("start it: `systemctl start docker`").advise(
-            "if it listens elsewhere, say where: `--host`, DOCKER_HOST or `docker context use NAME`",
-        )
+        problem
+            .advise("start it: `systemctl start docker`")
+            .advise("if it listens elsewhere, say where: `--host`, DOCKER_HOST or `docker context use NAME`")
     } else {
         problem.advise("see whether `docker version` reaches it with the same settings")
     }
