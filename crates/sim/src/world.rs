@@ -108,7 +108,9 @@ impl SimWorld {
             Step::Stop => self.running = false,
             Step::StartNew => return self.start(Version::New, again, context),
             Step::StartOld => return self.start_old(context),
-            Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => return self.back_up(step, context),
+            Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => {
+                return self.back_up(step, context);
+            }
             Step::RestoreData => return self.restore_data(context),
             Step::VerifyNew | Step::VerifyOld => return self.verify(context),
             Step::Confirm
@@ -185,7 +187,8 @@ impl SimWorld {
 
     fn restore_data(&mut self, context: &Context<'_>) -> Outcome {
         assert!(!self.running, "data is moved under a running service");
-        let saved = context.state.backups(Step::BackUpSafety).iter().any(|b| self.holds(&b.snapshot, self.data));
+        let saved =
+            context.state.backups(Step::BackUpSafety).iter().any(|b| self.holds(&b.snapshot, self.data));
         let backups = context.state.way_back(context.plan);
         let target = backups.first().map(|b| self.repository[number(&b.snapshot)]);
         assert!(saved || target == Some(self.data), "law 3: the only copy of {:?} is overwritten", self.data);
@@ -274,6 +277,10 @@ fn number(snapshot: &str) -> usize {
 
 fn failed(cause: Cause) -> Outcome {
     Outcome::Failed {
-        failure: Box::new(Failure { problem: Problem::new("simulated", "it failed"), cause, evidence: Vec::new() }),
+        failure: Box::new(Failure {
+            problem: Problem::new("simulated", "it failed"),
+            cause,
+            evidence: Vec::new(),
+        }),
     }
 }

@@ -40,7 +40,10 @@ fn judge(plan: &Plan, world: &SimWorld, conclusion: &Conclusion) {
     assert!(holds(Data(1)), "the data from before is nowhere");
     match conclusion {
         Conclusion::Kept { .. } if plan.kind == Kind::Update => {
-            assert_eq!((world.file, world.container, world.running), (Version::New, Some(Version::New), true));
+            assert_eq!(
+                (world.file, world.container, world.running),
+                (Version::New, Some(Version::New), true)
+            );
         }
         Conclusion::Kept { .. } | Conclusion::AsBefore { .. } => assert!(world.running),
         Conclusion::RolledBack { tier, .. } => {

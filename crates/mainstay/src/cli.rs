@@ -1,0 +1,211 @@
+//! The command line: what can be said, and its help. What each command does is in `commands/`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::span::Span;
+
+/// Update a Docker Compose service with a tested backup, a watch, and a way back.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options that every command has.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command has.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Compose file of a project, also of one that does not run (can be given several times)
+    #[arg(short, long = "file", value_name = "FILE", global = true)]
+    pub files: Vec<PathBuf>,
+    /// Print one JSON event a line instead of text; the last line is `run.ended`
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where journal, repository and runs are kept [default: /var/lib/mainstay as root]
+    #[arg(long, value_name = "DIR", env = "MAINSTAY_STATE_DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Engine to talk to, as in DOCKER_HOST
+    #[arg(long, value_name = "URL", global = true)]
+    pub host: Option<String>,
+    /// Where the lock file lies that allows one run per engine [default: /run/lock as root]
+    #[arg(long, value_name = "DIR", env = "MAINSTAY_LOCK_DIR", hide = true, global = true)]
+    pub lock_dir: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Every service: version, health, URL, last backup, last run
+    Status,
+    /// Validate a service: what would refuse an update, and why
+    Check(CheckArgs),
+    /// Print everything that an update would do; touches nothing
+    Plan(UpdateArgs),
+    /// Update a service: back up, edit, pull, replace, verify, watch, and roll back by itself if it turns out bad
+    Update(UpdateArgs),
+    /// Back up a service's data and configuration while it runs
+    Backup(ServiceArgs),
+    /// List backups
+    Backups(BackupsArgs),
+    /// Put the data of a backup in place, after a safety snapshot of what is there
+    Restore(RestoreArgs),
+    /// Undo a kept update
+    Rollback(RollbackArgs),
+    /// List runs, newest first
+    Runs(RunsArgs),
+    /// Show what a run did, as it was shown when it ran
+    Show(ShowArgs),
+    /// Go on with a run that was cut off
+    Resume(ResumeArgs),
+    /// Look at the engine, Compose, disk, permissions, repository, clock and state
+    Doctor,
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Print the JSON Schema of mainstay.toml
+    #[command(hide = true)]
+    ConfigSchema,
+}
+
+/// A service, and how it is asked whether it works.
+#[derive(Clone, Debug, Args)]
+pub struct ServiceArgs {
+    /// SERVICE if one running project has it, else PROJECT/SERVICE
+    pub service: String,
+    /// How the service is asked.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+    /// Override a required finding by its name (can be given several times)
+    #[arg(long, value_name = "CHECK")]
+    pub force: Vec<String>,
+    /// Don't ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// SERVICE if one running project has it, else PROJECT/SERVICE
+    pub service: String,
+    /// How the service is asked.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+}
+
+/// How the service is asked whether it works; detected where it is not said.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ProbeArgs {
+    /// URL that users have, or `none`
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Certificate authority to trust besides the system's, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Connect to this address instead of what DNS says
+    #[arg(long, value_name = "IP")]
+    pub resolve: Option<IpAddr>,
+    /// Port that the service listens on inside its network
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Path to ask for, inside
+    #[arg(long)]
+    pub path: Option<String>,
+}
+
+/// `plan` and `update`.
+#[derive(Clone, Debug, Args)]
+pub struct UpdateArgs {
+    /// The service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Tag to update to
+    #[arg(long, value_name = "TAG")]
+    pub to: Option<String>,
+    /// Add a new random secret (32 bytes, base64) under this name to the env file
+    #[arg(long, value_name = "NAME")]
+    pub new_secret: Vec<String>,
+    /// Add a new variable to the env file
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// How long to watch the new version
+    #[arg(long, value_name = "DURATION")]
+    pub watch: Option<Span>,
+    /// How long the new version may take to start
+    #[arg(long, value_name = "DURATION")]
+    pub startup: Option<Span>,
+    /// How long a probe that works normally may fail before that decides
+    #[arg(long, value_name = "DURATION")]
+    pub probe_grace: Option<Span>,
+}
+
+/// `backups`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupsArgs {
+    /// Only of this service
+    pub service: Option<String>,
+}
+
+/// `restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// The service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Restore the backup of this run [default: the newest one]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Which of the run's backups: live, cutover, safety, manual [default: cutover, else live or manual]
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Restore into this empty directory instead; the service is not touched
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
+/// `rollback`.
+#[derive(Clone, Debug, Args)]
+pub struct RollbackArgs {
+    /// The service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Old image on the present data; the data is restored only if the old version does not work on it
+    #[arg(long, conflicts_with = "full")]
+    pub image_only: bool,
+    /// Old image on the data from before the update [default]
+    #[arg(long)]
+    pub full: bool,
+    /// The update to undo [default: the newest kept one]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+/// `runs`.
+#[derive(Clone, Debug, Args)]
+pub struct RunsArgs {
+    /// Only of this service
+    pub service: Option<String>,
+}
+
+/// `show`.
+#[derive(Clone, Debug, Args)]
+pub struct ShowArgs {
+    /// The run's id, or the beginning of it [default: the newest run]
+    pub run: Option<String>,
+}
+
+/// `resume`.
+#[derive(Clone, Debug, Args)]
+pub struct ResumeArgs {
+    /// The run's id, or the beginning of it [default: the newest unfinished run]
+    pub run: Option<String>,
+}

@@ -1,0 +1,167 @@
+//! The configuration: `mainstay.toml` beside the Compose file, `/etc/mainstay/config.toml` for the host.
+//!
+//! Flag over environment over project file over host file over detection. Unknown keys are errors that name
+//! the nearest known key.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use mainstay_core::problem::Problem;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::cli::ProbeArgs;
+use crate::span::Span;
+
+/// One configuration file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What holds for every service.
+    #[serde(default)]
+    pub defaults: Settings,
+    /// What holds for one service, by its name or as `project/service`.
+    #[serde(default)]
+    pub service: BTreeMap<String, Settings>,
+}
+
+/// How one service is asked, and how long it is given.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// URL that users have, or `none`.
+    pub url: Option<String>,
+    /// Certificate authority to trust besides the system's, PEM.
+    pub ca: Option<PathBuf>,
+    /// Connect to this address instead of what DNS says.
+    pub resolve: Option<IpAddr>,
+    /// Port that the service listens on inside its network.
+    pub port: Option<u16>,
+    /// Path to ask for, inside.
+    pub path: Option<String>,
+    /// How long to watch a new version.
+    pub watch: Option<Span>,
+    /// How long a version may take to start.
+    pub startup: Option<Span>,
+    /// How long a probe that works normally may fail before that decides.
+    pub probe_grace: Option<Span>,
+}
+
+const KEYS: &[&str] = &[
+    "defaults", "service", "url", "ca", "resolve", "port", "path", "watch", "startup", "probe_grace",
+];
+
+impl Settings {
+    /// The settings of a service: flags over the project's file over the host's file.
+    ///
+    /// # Errors
+    /// A file that can't be read or understood.
+    pub fn of(project_dir: &Path, project: &str, service: &str, flags: &ProbeArgs) -> Result<Self, Problem> {
+        let local = read(&project_dir.join("mainstay.toml"))?;
+        let host = read(Path::new("/etc/mainstay/config.toml"))?;
+        let layers = [local, host].map(|config| config.for_service(project, service));
+        let flags = Settings {
+            url: flags.url.clone(),
+            ca: flags.ca.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())),
+            resolve: flags.resolve,
+            port: flags.port,
+            path: flags.path.clone(),
+            ..Settings::default()
+        };
+        let [local, host] = layers;
+        let local = Settings { ca: local.ca.map(|ca| project_dir.join(ca)), ..local };
+        Ok(flags.or(local).or(host))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            url: self.url.or(other.url),
+            ca: self.ca.or(other.ca),
+            resolve: self.resolve.or(other.resolve),
+            port: self.port.or(other.port),
+            path: self.path.or(other.path),
+            watch: self.watch.or(other.watch),
+            startup: self.startup.or(other.startup),
+            probe_grace: self.probe_grace.or(other.probe_grace),
+        }
+    }
+}
+
+impl Config {
+    fn for_service(mut self, project: &str, service: &str) -> Settings {
+        let by_id = self.service.remove(&format!("{project}/{service}")).unwrap_or_default();
+        let by_name = self.service.remove(service).unwrap_or_default();
+        by_id.or(by_name).or(self.defaults)
+    }
+}
+
+fn read(path: &Path) -> Result<Config, Problem> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+        Err(error) => {
+            return Err(Problem::new("config-unreadable", format!("{} can't be read", path.display()))
+                .because(error)
+                .advise("make it readable, or move it away"));
+        }
+    };
+    parse(&text).map_err(|problem| Problem { what: format!("{}: {}", path.display(), problem.what), ..problem })
+}
+
+fn parse(text: &str) -> Result<Config, Problem> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let message = error.message().to_owned();
+        let mut problem =
+            Problem::new("config-invalid", format!("line {line} can't be used")).because(&message);
+        if let Some(key) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
+            if let Some(near) = nearest(key) {
+                problem = problem.advise(format!("did you mean `{near}`?"));
+            }
+        }
+        problem.advise("`mainstay config-schema` prints what can stand there")
+    })
+}
+
+fn nearest(key: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|known| (strsim::damerau_levenshtein(key, known), *known))
+        .filter(|(distance, known)| *distance <= known.len() / 2)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// The JSON Schema of a configuration file.
+#[must_use]
+pub fn schema() -> String {
+    serde_json::to_string_pretty(&schemars::schema_for!(Config)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, parse};
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        let problem = parse("[service.app]\nurl = \"x\"\nwacth = \"5m\"\n").unwrap_err();
+        assert!(problem.what.contains("line 3"), "{}", problem.what);
+        assert_eq!(problem.advice[0], "did you mean `watch`?");
+    }
+
+    #[test]
+    fn what_is_closer_to_the_service_wins() {
+        let text = "[defaults]\nwatch = \"1m\"\nport = 1\n[service.app]\nport = 2\n[service.\"shop/app\"]\nport = 3\n";
+        let settings = parse(text).unwrap().for_service("shop", "app");
+        assert_eq!((settings.port, settings.watch.unwrap().millis()), (Some(3), 60_000));
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_known_to_the_nearest_key_search() {
+        let schema: serde_json::Value = serde_json::from_str(&super::schema()).unwrap();
+        let settings = schema["$defs"]["Settings"]["properties"].as_object().unwrap();
+        for key in settings.keys() {
+            assert!(KEYS.contains(&key.as_str()), "{key}");
+        }
+    }
+}

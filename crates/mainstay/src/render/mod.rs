@@ -1,0 +1,41 @@
+//! Renderers: they depend on events, never the reverse.
+//!
+//! [`words`] turns plans, steps, facts and findings into lines of text; [`terminal`] gives them colours and
+//! progress bars; [`json`] writes one event a line. Nothing else in mainstay prints.
+
+pub mod json;
+pub mod table;
+pub mod terminal;
+pub mod words;
+
+use mainstay_core::finding::Finding;
+use mainstay_core::plan::Plan;
+use mainstay_core::problem::{Problem, ServiceState};
+use mainstay_runner::Observer;
+
+/// How a command that was refused, or that failed before a run, ends.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    /// One word: `refused`, `failed`, `done`, …
+    pub word: &'a str,
+    /// The exit status that the process is about to have.
+    pub exit_code: u8,
+    /// Why, if it is not good.
+    pub problem: Option<&'a Problem>,
+    /// In what state the service is, where the command was about one.
+    pub service: Option<ServiceState>,
+}
+
+/// Somebody who shows what happens.
+pub trait Show: Observer {
+    /// The plan of a run, before it begins.
+    fn plan(&mut self, plan: &Plan, run: Option<&str>, estimate: &[String]);
+    /// What a check found, outside of a run.
+    fn findings(&mut self, findings: &[Finding]);
+    /// A listing: rows of cells, the first one the heading. `name` and the heading name the JSON's keys.
+    fn table(&mut self, name: &str, heading: &[&str], rows: &[Vec<String>]);
+    /// A remark.
+    fn say(&mut self, text: &str);
+    /// The end of the command.
+    fn ended(&mut self, ending: &Ending<'_>);
+}

@@ -1,0 +1,180 @@
+//! For people: a line a step, colours and a progress bar on a terminal, plain lines when piped.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+use mainstay_core::event::{Entry, Event, Outcome, Progress};
+use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::Plan;
+use mainstay_core::step::{Phase, Step};
+use mainstay_core::time::Timestamp;
+use mainstay_runner::Observer;
+
+use super::{Ending, Show, table, words};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const ODD: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+/// Writes to standard output; progress bars go to standard error.
+#[derive(Debug, Default)]
+pub struct Terminal {
+    phase: Option<Phase>,
+    step_began: Option<Timestamp>,
+    bar: Option<ProgressBar>,
+    plan: Option<Box<Plan>>,
+}
+
+impl Terminal {
+    fn line(&self, text: &str) {
+        let write = || {
+            // A closed pipe must not stop a run in the middle: what can't be shown is still in the journal.
+            let _ = writeln!(anstream::stdout().lock(), "{text}");
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn lines(&self, lines: &[String]) {
+        for line in lines {
+            self.line(line);
+        }
+    }
+
+    fn begin(&mut self, step: Step, at: Timestamp) {
+        if self.phase != Some(step.phase()) {
+            self.phase = Some(step.phase());
+            self.line(&format!("{BOLD}{}{BOLD:#}", step.phase()));
+        }
+        self.step_began = Some(at);
+        if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_message(step.name());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            self.bar = Some(bar);
+        }
+    }
+
+    fn end(&mut self, step: Step, outcome: &Outcome, at: Timestamp) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let took = self.step_began.take().map_or(String::new(), |began| words::millis(at.since(began)));
+        match outcome {
+            Outcome::Done { fact } => {
+                let remarks = words::fact(fact);
+                let tail = if remarks.is_empty() { String::new() } else { format!(": {}", remarks.join(", ")) };
+                self.line(&format!("  {GOOD}✓{GOOD:#} {}{tail} {DIM}· {took}{DIM:#}", words::step(step)));
+            }
+            Outcome::Failed { failure } => {
+                self.line(&format!("  {BAD}✗ {step}{BAD:#} {DIM}· {took}{DIM:#}"));
+                for line in words::problem(&failure.problem) {
+                    self.line(&format!("    {line}"));
+                }
+                for line in &failure.evidence {
+                    self.line(&format!("    {DIM}seen     {line}{DIM:#}"));
+                }
+            }
+        }
+    }
+
+    fn finding(&self, finding: &Finding) {
+        let (style, mark) = match finding.severity {
+            Severity::Note => (DIM, "·"),
+            Severity::Warning => (ODD, "!"),
+            Severity::Required => (BAD, "✗"),
+        };
+        self.line(&format!("  {style}{mark} {}{style:#} {DIM}[{}]{DIM:#}", finding.message, finding.check));
+        for line in &finding.evidence {
+            self.line(&format!("    {DIM}seen     {line}{DIM:#}"));
+        }
+        if let Some(advice) = &finding.advice {
+            self.line(&format!("    do next  {advice}"));
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn entry(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::RunStarted { plan } => self.plan = Some(plan.clone()),
+            Event::StepStarted { step } => self.begin(*step, entry.at),
+            Event::StepEnded { step, outcome } => self.end(*step, outcome, entry.at),
+            // Shown when it was seen.
+            Event::Observed { .. } | Event::Unknown => {}
+            Event::Interrupted { signal } => {
+                self.line(&format!("{ODD}{signal}: stopping in order; the service is not left half done{ODD:#}"));
+            }
+            Event::Resumed => self.line(&format!("{ODD}going on with a run that was cut off{ODD:#}")),
+            Event::RunEnded { conclusion } => {
+                let Some(plan) = &self.plan else { return };
+                let style = match conclusion.exit_code() {
+                    0 => GOOD,
+                    1 | 5 => BAD,
+                    _ => ODD,
+                };
+                for (n, line) in words::conclusion(plan, conclusion).iter().enumerate() {
+                    self.line(&if n == 0 { format!("{style}{line}{style:#}") } else { line.clone() });
+                }
+            }
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}: {}", progress.step, words::progress(progress)));
+        }
+    }
+
+    fn observed(&mut self, finding: &Finding) {
+        self.finding(finding);
+    }
+}
+
+impl Show for Terminal {
+    fn plan(&mut self, plan: &Plan, run: Option<&str>, estimate: &[String]) {
+        let run = run.map(|run| format!(" {DIM}run {run}{DIM:#}")).unwrap_or_default();
+        self.line(&format!("{BOLD}{} {}{BOLD:#}{run}", plan.kind.word(), plan.unit.id()));
+        self.lines(&words::plan(plan, estimate));
+        self.findings(&plan.findings);
+        self.plan = Some(Box::new(plan.clone()));
+    }
+
+    fn findings(&mut self, findings: &[Finding]) {
+        for finding in findings {
+            self.finding(finding);
+        }
+    }
+
+    fn table(&mut self, _: &str, heading: &[&str], rows: &[Vec<String>]) {
+        for (n, line) in table::lines(heading, rows).iter().enumerate() {
+            self.line(&if n == 0 { format!("{BOLD}{line}{BOLD:#}") } else { line.clone() });
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.line(text);
+    }
+
+    fn ended(&mut self, ending: &Ending<'_>) {
+        let Some(problem) = ending.problem else { return };
+        let write = |text: String| {
+            let _ = writeln!(anstream::stderr().lock(), "{text}");
+        };
+        for (n, line) in words::problem(problem).iter().enumerate() {
+            write(if n == 0 { format!("{BAD}error{BAD:#}: {line}") } else { line.clone() });
+        }
+        if let Some(service) = ending.service {
+            write(format!("  state    {service}"));
+        }
+    }
+}

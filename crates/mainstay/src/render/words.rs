@@ -1,0 +1,296 @@
+//! The wording: plans, steps, facts and ends as lines of plain text, without colours.
+
+use mainstay_core::event::{Fact, Progress, ProgressUnit};
+use mainstay_core::finding::Severity;
+use mainstay_core::plan::{DataMount, FileEdit, Kind, MountKind, Plan, Quiesce, ServicePlan};
+use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
+use mainstay_core::verdict::Conclusion;
+
+use crate::span::Span;
+
+/// A number of bytes, in units of 1000.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let (mut whole, mut rest, mut unit) = (bytes, 0, 0);
+    while whole >= 1000 && unit + 1 < UNITS.len() {
+        (whole, rest, unit) = (whole / 1000, whole % 1000, unit + 1);
+    }
+    if unit == 0 || whole >= 100 {
+        format!("{whole} {}", UNITS[unit])
+    } else {
+        format!("{whole}.{} {}", rest / 100, UNITS[unit])
+    }
+}
+
+/// A length of time in milliseconds.
+#[must_use]
+pub fn millis(millis: u64) -> String {
+    Span::from_millis(millis).to_string()
+}
+
+/// A moment, in the machine's time zone.
+#[must_use]
+pub fn moment(at: mainstay_core::time::Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(
+        |_| "?".to_owned(),
+        |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+/// What a step does, as a clause.
+#[must_use]
+pub fn step(step: Step) -> &'static str {
+    match step {
+        Step::Confirm => "what runs is what was planned from",
+        Step::KeepImage => "old image kept by a tag of ours",
+        Step::SaveConfiguration => "Compose and env files, inspect and logs saved",
+        Step::BackUpLive => "data backed up while the service runs, and read back",
+        Step::PullImage => "new image pulled and compared",
+        Step::EditFiles => "files edited",
+        Step::CreateContainers => "new container made, old one stopped and removed",
+        Step::BackUpCutover => "data backed up as it stands, and read back",
+        Step::StartNew => "new version started",
+        Step::VerifyNew => "new version verified",
+        Step::Watch => "new version watched",
+        Step::Stop => "service stopped",
+        Step::BackUpSafety => "present data kept in a safety snapshot, and read back",
+        Step::RestoreFiles => "files put back",
+        Step::RestoreTag => "image tag pointed back",
+        Step::RecreateOld => "old container made again",
+        Step::RestoreData => "data put back from the backup",
+        Step::StartOld => "old version started",
+        Step::VerifyOld => "old version verified",
+        Step::Document => "report and restore instructions written",
+    }
+}
+
+/// What came of a step, as short remarks.
+#[must_use]
+pub fn fact(fact: &Fact) -> Vec<String> {
+    match fact {
+        Fact::BackedUp { backups, changed_since_cutover } => {
+            let (files, total) = backups.iter().fold((0, 0), |(f, b), r| (f + r.files, b + r.bytes));
+            let added: u64 = backups.iter().map(|r| r.added_bytes).sum();
+            let torn: u64 = backups.iter().map(|r| r.changed_while_reading).sum();
+            let mut remarks = vec![format!("{files} files, {}, {} added", bytes(total), bytes(added))];
+            if torn > 0 {
+                remarks.push(format!("{torn} files changed while they were read"));
+            }
+            match changed_since_cutover {
+                Some(true) => remarks.push("differs from the cutover backup".into()),
+                Some(false) => remarks.push("unchanged since the cutover backup".into()),
+                None => {}
+            }
+            remarks
+        }
+        Fact::Pulled { images } => images.iter().map(|i| short_id(&i.id)).collect(),
+        Fact::Created { containers } => containers.iter().map(|c| c.name.clone()).collect(),
+        Fact::Verified { downtime_ms, observations, .. } => {
+            let mut remarks = observations.clone();
+            if let Some(downtime) = downtime_ms {
+                remarks.push(format!("{} without an answer", millis(*downtime)));
+            }
+            remarks
+        }
+        Fact::Watched { watched_ms, cut_short, observations } => {
+            let mut remarks = vec![format!("for {}", millis(*watched_ms))];
+            if *cut_short {
+                remarks.push("ended early by the operator".into());
+            }
+            remarks.extend(observations.iter().cloned());
+            remarks
+        }
+        Fact::Restored { files, bytes: total } => vec![format!("{files} files, {}", bytes(*total))],
+        Fact::Nothing | Fact::Unknown => Vec::new(),
+    }
+}
+
+/// How far a step is.
+#[must_use]
+pub fn progress(progress: &Progress) -> String {
+    let amount = |n| match progress.unit {
+        ProgressUnit::Bytes => bytes(n),
+        ProgressUnit::Millis => millis(n),
+        ProgressUnit::None => String::new(),
+    };
+    match (progress.unit, progress.total) {
+        (ProgressUnit::None, _) => progress.what.clone(),
+        (_, Some(total)) => format!("{} {} of {}", progress.what, amount(progress.done), amount(total)),
+        (_, None) => format!("{} {}", progress.what, amount(progress.done)),
+    }
+}
+
+/// The weight of a finding.
+#[must_use]
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Required => "refused",
+    }
+}
+
+/// The plan, for people to read before they say yes.
+#[must_use]
+pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for service in &plan.unit.services {
+        lines.push(format!("  image     {}", image_line(plan, service)));
+    }
+    lines.push(format!("  project   {} in {}", plan.unit.project.name, plan.unit.project.directory.display()));
+    for edit in &plan.edits {
+        lines.extend(edit_lines(edit));
+    }
+    if plan.data.is_empty() {
+        lines.push("  data      none: no mount of this service can be written to".into());
+    }
+    lines.extend(plan.data.iter().map(data_line));
+    let Quiesce::Stop = plan.quiesce;
+    lines.push("  quiesce   stop (the cutover backup is taken while the service stands still)".into());
+    match &plan.probes.inside {
+        Some(p) => lines.push(format!(
+            "  inside    {}:{}{} ({}, from {})",
+            p.service,
+            p.port,
+            if p.protocol == mainstay_core::plan::Protocol::Http { p.path.as_str() } else { "" },
+            if p.protocol == mainstay_core::plan::Protocol::Http { "HTTP" } else { "TCP" },
+            p.detected_from
+        )),
+        None => lines.push("  inside    nothing to ask: no port is known".into()),
+    }
+    match &plan.probes.outside {
+        Some(p) => lines.push(format!("  outside   {} (from {})", p.url, p.detected_from)),
+        None => lines.push("  outside   nothing to ask: no URL is known (--url)".into()),
+    }
+    lines.push(format!(
+        "  limits    {} to start, then watched for {}",
+        millis(plan.limits.startup_ms),
+        millis(plan.limits.watch_ms)
+    ));
+    if plan.kind == Kind::Update {
+        lines.push("  way back  before the start: files and image. After it: image only where the data did not".into());
+        lines.push("            change, else image and data from the cutover backup; present data is kept first".into());
+    }
+    lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
+    lines
+}
+
+fn image_line(plan: &Plan, service: &ServicePlan) -> String {
+    let from = describe_image(&service.from.reference, service.from.digest.as_deref());
+    if plan.kind == Kind::Update || service.from != service.to {
+        let to = describe_image(&service.to.reference, service.to.digest.as_deref());
+        format!("{}: {from} → {to}", service.name)
+    } else {
+        format!("{}: {from} (stays)", service.name)
+    }
+}
+
+fn describe_image(reference: &str, digest: Option<&str>) -> String {
+    match digest {
+        Some(digest) => format!("{reference} ({})", short_id(digest)),
+        None => reference.to_owned(),
+    }
+}
+
+/// The first 12 hexadecimal digits of an id or digest.
+#[must_use]
+pub fn short_id(id: &str) -> String {
+    id.trim_start_matches("sha256:").chars().take(12).collect()
+}
+
+fn data_line(mount: &DataMount) -> String {
+    let kind = match mount.kind {
+        MountKind::Volume => "volume",
+        MountKind::Anonymous => "anonymous volume",
+        MountKind::Bind => "bind mount",
+    };
+    format!(
+        "  data      {kind} {} at {}: {} files, {}",
+        mount.name,
+        mount.destination,
+        mount.files,
+        bytes(mount.bytes)
+    )
+}
+
+fn edit_lines(edit: &FileEdit) -> Vec<String> {
+    let mut lines = vec![format!("  edit      {}", edit.path.display())];
+    lines.extend(
+        edit.diff
+            .lines()
+            .filter(|line| !line.starts_with("---") && !line.starts_with("+++"))
+            .map(|line| format!("            {line}")),
+    );
+    lines
+}
+
+/// A problem: what happened, why, and what to do.
+#[must_use]
+pub fn problem(problem: &Problem) -> Vec<String> {
+    let mut lines = vec![problem.what.clone()];
+    lines.extend(problem.causes.iter().map(|cause| format!("  because  {cause}")));
+    lines.extend(problem.advice.iter().map(|advice| format!("  do next  {advice}")));
+    lines
+}
+
+/// How a run ended, for people.
+#[must_use]
+pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
+    let id = plan.unit.id();
+    let mut lines = match conclusion {
+        Conclusion::Kept { warnings } => {
+            let head = match plan.kind {
+                Kind::Update => format!("Kept: {id} runs {}, verified", new_images(plan)),
+                Kind::Backup => format!("Backed up: {id}"),
+                Kind::Restore { .. } => format!("Restored: {id} runs on the data of the backup, verified"),
+                Kind::Rollback { .. } => format!("Rolled back: {id}"),
+            };
+            vec![if *warnings { format!("{head}; with warnings, see above") } else { head }]
+        }
+        Conclusion::RolledBack { tier, failure } => {
+            let mut lines = vec![format!("Rolled back: {id} runs the old version, verified")];
+            lines.push(format!("  how far  {}", tier.describe()));
+            lines.extend(problem(&failure.problem).iter().enumerate().map(|(n, line)| {
+                if n == 0 { format!("  why      {line}") } else { line.clone() }
+            }));
+            lines.extend(failure.evidence.iter().map(|line| format!("  seen     {line}")));
+            lines
+        }
+        Conclusion::AsBefore { failure } => {
+            let mut lines = vec![format!("Not done: {id} is as it was")];
+            lines.extend(problem(&failure.problem).iter().enumerate().map(|(n, line)| {
+                if n == 0 { format!("  why      {line}") } else { line.clone() }
+            }));
+            lines
+        }
+        Conclusion::NeedsPerson { failure, then } => {
+            let mut lines = vec![format!("Needs you: no version of {id} could be verified; everything is kept")];
+            for failure in std::iter::once(failure).chain(then) {
+                lines.extend(problem(&failure.problem).into_iter().map(|line| format!("  {line}")));
+                lines.extend(failure.evidence.iter().map(|line| format!("  seen     {line}")));
+            }
+            lines
+        }
+    };
+    lines.dedup();
+    lines
+}
+
+fn new_images(plan: &Plan) -> String {
+    plan.unit.services.iter().map(|s| s.to.reference.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_in_units_of_a_thousand() {
+        for (n, shown) in [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (546_000_000, "546 MB"), (1_530_000_000, "1.5 GB")]
+        {
+            assert_eq!(bytes(n), shown);
+        }
+    }
+}
