@@ -40,6 +40,9 @@ pub struct Plan {
     pub probes: Probes,
     /// Time limits.
     pub limits: Limits,
+    /// What was normal before the run.
+    #[serde(default)]
+    pub baseline: Baseline,
     /// What validation found.
     #[serde(default)]
     pub findings: Vec<Finding>,
@@ -301,6 +304,13 @@ pub struct OutsideProbe {
     /// The HTTP status that the old version gave, when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_status: Option<u16>,
+}
+
+/// What was normal before the run; only what got worse counts against a new version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Errors a minute in the unit's logs.
+    pub errors_per_minute: f64,
 }
 
 /// Time limits, all in milliseconds.

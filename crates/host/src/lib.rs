@@ -12,5 +12,4 @@ pub mod plan;
 pub mod probes;
 pub mod steps;
 pub mod survey;
-pub mod verify;
 pub mod watch;

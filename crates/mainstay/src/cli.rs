@@ -106,19 +106,19 @@ pub struct CheckArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ProbeArgs {
     /// URL that users have, or `none`
-    #[arg(long)]
+    #[arg(long, env = "MAINSTAY_URL")]
     pub url: Option<String>,
     /// Certificate authority to trust besides the system's, PEM
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MAINSTAY_CA")]
     pub ca: Option<PathBuf>,
     /// Connect to this address instead of what DNS says
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", env = "MAINSTAY_RESOLVE")]
     pub resolve: Option<IpAddr>,
     /// Port that the service listens on inside its network
-    #[arg(long)]
+    #[arg(long, env = "MAINSTAY_PORT")]
     pub port: Option<u16>,
     /// Path to ask for, inside
-    #[arg(long)]
+    #[arg(long, env = "MAINSTAY_PATH_INSIDE")]
     pub path: Option<String>,
 }
 
@@ -138,14 +138,17 @@ pub struct UpdateArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
     /// How long to watch the new version
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", env = "MAINSTAY_WATCH")]
     pub watch: Option<Span>,
     /// How long the new version may take to start
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", env = "MAINSTAY_STARTUP")]
     pub startup: Option<Span>,
     /// How long a probe that works normally may fail before that decides
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", env = "MAINSTAY_PROBE_GRACE")]
     pub probe_grace: Option<Span>,
+    /// How often probes ask while watching
+    #[arg(long, value_name = "DURATION", env = "MAINSTAY_PROBE_INTERVAL")]
+    pub probe_interval: Option<Span>,
 }
 
 /// `backups`.

@@ -46,10 +46,22 @@ pub struct Settings {
     pub startup: Option<Span>,
     /// How long a probe that works normally may fail before that decides.
     pub probe_grace: Option<Span>,
+    /// How often probes ask while watching.
+    pub probe_interval: Option<Span>,
 }
 
 const KEYS: &[&str] = &[
-    "defaults", "service", "url", "ca", "resolve", "port", "path", "watch", "startup", "probe_grace",
+    "defaults",
+    "service",
+    "url",
+    "ca",
+    "resolve",
+    "port",
+    "path",
+    "watch",
+    "startup",
+    "probe_grace",
+    "probe_interval",
 ];
 
 impl Settings {
@@ -84,6 +96,7 @@ impl Settings {
             watch: self.watch.or(other.watch),
             startup: self.startup.or(other.startup),
             probe_grace: self.probe_grace.or(other.probe_grace),
+            probe_interval: self.probe_interval.or(other.probe_interval),
         }
     }
 }
@@ -106,7 +119,8 @@ fn read(path: &Path) -> Result<Config, Problem> {
                 .advise("make it readable, or move it away"));
         }
     };
-    parse(&text).map_err(|problem| Problem { what: format!("{}: {}", path.display(), problem.what), ..problem })
+    parse(&text)
+        .map_err(|problem| Problem { what: format!("{}: {}", path.display(), problem.what), ..problem })
 }
 
 fn parse(text: &str) -> Result<Config, Problem> {

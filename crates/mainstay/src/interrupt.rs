@@ -20,7 +20,8 @@ impl Interrupt {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let number = usize::try_from(signal).unwrap_or_default();
             signal_hook::flag::register_usize(signal, Arc::clone(&interrupt.0), number).map_err(|error| {
-                Problem::new("signals-refused", "the signals that end a run can't be taken over").because(error)
+                Problem::new("signals-refused", "the signals that end a run can't be taken over")
+                    .because(error)
             })?;
         }
         Ok(interrupt)

@@ -1,2 +1,21 @@
-//! Update a Compose service with a tested backup and a way back
-fn main() {}
+//! The `mainstay` command. See `cli.rs` for what can be said and `commands/` for what it does.
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod interrupt;
+mod render;
+mod span;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MAINSTAY_LOG").unwrap_or_default();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    ExitCode::from(commands::run(cli))
+}

@@ -84,9 +84,12 @@ mod tests {
 
     #[test]
     fn reads_and_writes_what_people_write() {
-        for (text, millis, shown) in
-            [("30m", 1_800_000, "30m"), ("90s", 90_000, "1m 30s"), ("250ms", 250, "0.25s"), ("1h 30m", 5_400_000, "1h 30m")]
-        {
+        for (text, millis, shown) in [
+            ("30m", 1_800_000, "30m"),
+            ("90s", 90_000, "1m 30s"),
+            ("250ms", 250, "0.25s"),
+            ("1h 30m", 5_400_000, "1h 30m"),
+        ] {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.millis(), span.to_string().as_str()), (millis, shown));
         }

@@ -74,7 +74,9 @@ impl StateDir {
     fn unwritable(&self, error: &std::io::Error) -> Problem {
         Problem::new("state-unwritable", format!("the state directory {} can't be used", self.path.display()))
             .because(error)
-            .advise("run as a user who may write there, free disk space, or choose another one with --state-dir")
+            .advise(
+                "run as a user who may write there, free disk space, or choose another one with --state-dir",
+            )
     }
 }
 

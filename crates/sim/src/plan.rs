@@ -2,7 +2,7 @@
 
 use mainstay_core::event::BackupRecord;
 use mainstay_core::plan::{
-    ComposeVersion, FORMAT, Image, Kind, Limits, Plan, Probes, Project, Quiesce, ServicePlan, Unit,
+    Baseline, ComposeVersion, FORMAT, Image, Kind, Limits, Plan, Probes, Project, Quiesce, ServicePlan, Unit,
 };
 use mainstay_core::verdict::Tier;
 
@@ -73,6 +73,7 @@ fn plan(kind: Kind) -> Plan {
         quiesce: Quiesce::Stop,
         probes: Probes::default(),
         limits: Limits::default(),
+        baseline: Baseline::default(),
         findings: Vec::new(),
         forced: Vec::new(),
     }

@@ -108,6 +108,21 @@ pub async fn list(engine: &Engine) -> Result<Vec<Listed>, Problem> {
     Ok(group(containers))
 }
 
+/// The containers of one service, in the order of their numbers; none where it has none.
+///
+/// # Errors
+///
+/// Those of the engine.
+pub async fn containers_of(
+    engine: &Engine,
+    project: &str,
+    service: &str,
+) -> Result<Vec<ListedContainer>, Problem> {
+    let all = list(engine).await?;
+    let own = all.into_iter().find(|l| l.project.name == project && l.service == service);
+    Ok(own.map(|l| l.containers).unwrap_or_default())
+}
+
 fn group(containers: Vec<ContainerSummary>) -> Vec<Listed> {
     let mut groups: BTreeMap<(String, String), Vec<ContainerSummary>> = BTreeMap::new();
     for container in containers {

@@ -1,1 +1,114 @@
-//! (being written)
+//! The real world: one function a step, of the step's name.
+//!
+//! Invariant: a step looks first at what is there, so that it can be performed again from any half-done state;
+//! it needs a [`Permit`], which only the journal gives. It decides nothing but how its own effect ended.
+
+mod backup;
+mod configuration;
+mod containers;
+mod document;
+mod images;
+mod judge;
+mod trouble;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use mainstay_core::event::{Fact, Outcome};
+use mainstay_core::state::RunState;
+use mainstay_core::step::Step;
+use mainstay_core::time::Timestamp;
+use mainstay_core::verdict::Failure;
+use mainstay_runner::{Context, Permit, World};
+use tokio::runtime::Handle;
+
+use crate::engine::Engine;
+use crate::files::RunDir;
+use crate::watch::meter::Meter;
+
+pub use document::backup_info;
+pub use trouble::{engine_step, vault_problem};
+
+/// How a step ends.
+type Done = Result<Fact, Box<Failure>>;
+
+/// The engine, the state directory and the run directory that steps act on.
+#[derive(Debug)]
+pub struct Host {
+    engine: Engine,
+    runtime: Handle,
+    state: PathBuf,
+    run: RunDir,
+    interrupt: Arc<AtomicUsize>,
+    meter: Option<Meter>,
+}
+
+impl Host {
+    /// For one run. `interrupt` holds the number of the signal that asked to stop, or 0.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        runtime: Handle,
+        state: &Path,
+        run: RunDir,
+        interrupt: Arc<AtomicUsize>,
+    ) -> Self {
+        Self { engine, runtime, state: state.to_owned(), run, interrupt, meter: None }
+    }
+
+    /// Whether this step should stop: on the way forward only; a way back is finished.
+    fn cancelled(interrupt: &AtomicUsize, state: &RunState) -> bool {
+        state.turned_back().is_none() && interrupt.load(Relaxed) != 0
+    }
+
+    fn step(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        match permit.step() {
+            Step::Confirm => self.confirm(context),
+            Step::KeepImage => self.keep_image(context),
+            Step::SaveConfiguration => self.save_configuration(context),
+            Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => self.back_up(permit, context),
+            Step::PullImage => self.pull_image(context),
+            Step::EditFiles => self.edit_files(context),
+            Step::CreateContainers => self.create_containers(context),
+            Step::StartNew | Step::StartOld => self.start_containers(context),
+            Step::VerifyNew | Step::VerifyOld => self.verify(permit.step(), context),
+            Step::Watch => self.watch(context),
+            Step::Stop => self.stop(context),
+            Step::RestoreFiles => self.restore_files(context),
+            Step::RestoreTag => self.restore_tag(context),
+            Step::RecreateOld => self.recreate_old(context),
+            Step::RestoreData => self.restore_data(permit, context),
+            Step::Document => self.document(permit, context),
+        }
+    }
+}
+
+impl World for Host {
+    fn perform(&mut self, permit: &Permit, context: &mut Context<'_>) -> Outcome {
+        match self.step(permit, context) {
+            Ok(fact) => Outcome::Done { fact },
+            Err(failure) => Outcome::Failed { failure },
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn interruption(&self) -> Option<String> {
+        match self.interrupt.load(Relaxed) {
+            0 => None,
+            1 => Some("SIGHUP".to_owned()),
+            2 => Some("SIGINT".to_owned()),
+            15 => Some("SIGTERM".to_owned()),
+            other => Some(format!("signal {other}")),
+        }
+    }
+}
+
+/// The wall clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}

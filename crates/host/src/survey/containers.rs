@@ -31,11 +31,16 @@ const STATS_LIMIT: Duration = Duration::from_secs(10);
 /// How much of a health probe's output is kept.
 const OUTPUT_CHARS: usize = 300;
 
-/// Everything about one container.
-pub(super) async fn container(engine: &Engine, which: &ContainerRef) -> Result<ContainerFacts, Problem> {
+/// What an inspection tells: everything but memory and the writable layer, which take time.
+pub(super) async fn inspected(engine: &Engine, which: &ContainerRef) -> Result<ContainerFacts, Problem> {
     let what = format!("inspect the container {}", which.name);
     let answer = engine.call(&what, engine.docker().inspect_container(&which.id, None)).await?;
-    let mut facts = from_inspect(answer);
+    Ok(from_inspect(answer))
+}
+
+/// Everything about one container.
+pub(super) async fn container(engine: &Engine, which: &ContainerRef) -> Result<ContainerFacts, Problem> {
+    let mut facts = inspected(engine, which).await?;
     if facts.running {
         facts.memory_used = memory(engine, &facts.id).await;
     }
@@ -57,7 +62,7 @@ pub(super) async fn image(engine: &Engine, reference: &str) -> Result<Option<Ima
 }
 
 /// A reading that fails is no reading: memory is wanted, not required.
-async fn memory(engine: &Engine, id: &str) -> Option<u64> {
+pub(crate) async fn memory(engine: &Engine, id: &str) -> Option<u64> {
     let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
     let mut stream = std::pin::pin!(engine.docker().stats(id, Some(options)));
     let first = tokio::time::timeout(STATS_LIMIT, stream.next()).await.ok()??.ok()?;

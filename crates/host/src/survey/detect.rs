@@ -197,7 +197,7 @@ fn likely(ports: &[u16]) -> Option<u16> {
     by_habit.or_else(http).or_else(|| ports.first().copied())
 }
 
-fn protocol(port: u16) -> Protocol {
+pub(crate) fn protocol(port: u16) -> Protocol {
     if OTHER.contains(&port) || TLS.contains(&port) { Protocol::Tcp } else { Protocol::Http }
 }
 

@@ -14,14 +14,17 @@ mod space;
 
 use std::path::{Path, PathBuf};
 
+use mainstay_core::plan::Probes;
 use mainstay_core::problem::Problem;
 use serde_json::Value;
 
 use crate::compose::Compose;
-use crate::discover::Found;
+use crate::discover::{Found, Listed};
 use crate::engine::Engine;
 
+pub(crate) use containers::memory;
 pub use detect::probes;
+pub(crate) use detect::protocol;
 pub use doctor::{Doctor, doctor};
 pub use facts::*;
 pub use space::{Count, count, free, human};
@@ -76,6 +79,36 @@ pub async fn survey(
     })
 }
 
+/// What a listing tells about a service: quickly found out, without Compose.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// How the service can be asked.
+    pub probes: Probes,
+    /// Bytes of data.
+    pub data_bytes: u64,
+}
+
+/// Glances at a service that has containers.
+///
+/// # Errors
+///
+/// Those of the engine.
+pub async fn glance(engine: &Engine, listed: &Listed) -> Result<Glance, Problem> {
+    let mut facts = ServiceFacts { name: listed.service.clone(), ..ServiceFacts::default() };
+    for container in &listed.containers {
+        facts.containers.push(containers::inspected(engine, &container.container).await?);
+    }
+    if let Some(first) = facts.containers.first() {
+        facts.image = containers::image(engine, &first.image_id).await?;
+    }
+    let services = [facts];
+    let mounts = mounts::survey(engine, &services).await?;
+    Ok(Glance {
+        probes: detect::probes(&services, &listed.service),
+        data_bytes: mounts.data.iter().map(|m| m.mount.bytes).sum(),
+    })
+}
+
 async fn resolve(engine: &Engine, found: &Found) -> Result<Resolved, Problem> {
     let compose = Compose::for_project(&found.project).on_host(engine.host_for_children());
     let (config, hashes) = tokio::join!(compose.config(), compose.config_hashes());
@@ -101,7 +134,7 @@ async fn service_facts(
     Ok(facts)
 }
 
-fn files(found: &Found, unit: &[String], resolved: Option<&Resolved>) -> Vec<FileFacts> {
+pub(crate) fn files(found: &Found, unit: &[String], resolved: Option<&Resolved>) -> Vec<FileFacts> {
     let project = &found.project;
     let mut files: Vec<FileFacts> = Vec::new();
     let mut add = |path: PathBuf, role: FileRole| {

@@ -6,8 +6,9 @@ pub fn lines(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let mut all = vec![heading.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>()];
     all.extend(rows.iter().cloned());
     let columns = heading.len();
-    let width =
-        |column: usize| all.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        all.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     all.iter()
         .map(|row| {
@@ -24,7 +25,8 @@ pub fn lines(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = vec![vec!["a".to_owned(), "long cell".to_owned()], vec!["longer".to_owned(), "b".to_owned()]];
+        let rows =
+            vec![vec!["a".to_owned(), "long cell".to_owned()], vec!["longer".to_owned(), "b".to_owned()]];
         assert_eq!(super::lines(&["X", "Y"], &rows), ["X       Y", "a       long cell", "longer  b"]);
     }
 }

@@ -72,7 +72,8 @@ impl Terminal {
         match outcome {
             Outcome::Done { fact } => {
                 let remarks = words::fact(fact);
-                let tail = if remarks.is_empty() { String::new() } else { format!(": {}", remarks.join(", ")) };
+                let tail =
+                    if remarks.is_empty() { String::new() } else { format!(": {}", remarks.join(", ")) };
                 self.line(&format!("  {GOOD}✓{GOOD:#} {}{tail} {DIM}· {took}{DIM:#}", words::step(step)));
             }
             Outcome::Failed { failure } => {
@@ -112,7 +113,9 @@ impl Observer for Terminal {
             // Shown when it was seen.
             Event::Observed { .. } | Event::Unknown => {}
             Event::Interrupted { signal } => {
-                self.line(&format!("{ODD}{signal}: stopping in order; the service is not left half done{ODD:#}"));
+                self.line(&format!(
+                    "{ODD}{signal}: stopping in order; the service is not left half done{ODD:#}"
+                ));
             }
             Event::Resumed => self.line(&format!("{ODD}going on with a run that was cut off{ODD:#}")),
             Event::RunEnded { conclusion } => {

@@ -1,7 +1,6 @@
 //! The wording: plans, steps, facts and ends as lines of plain text, without colours.
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
-use mainstay_core::finding::Severity;
 use mainstay_core::plan::{DataMount, FileEdit, Kind, MountKind, Plan, Quiesce, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
@@ -122,16 +121,6 @@ pub fn progress(progress: &Progress) -> String {
     }
 }
 
-/// The weight of a finding.
-#[must_use]
-pub fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Required => "refused",
-    }
-}
-
 /// The plan, for people to read before they say yes.
 #[must_use]
 pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
@@ -139,7 +128,11 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
     for service in &plan.unit.services {
         lines.push(format!("  image     {}", image_line(plan, service)));
     }
-    lines.push(format!("  project   {} in {}", plan.unit.project.name, plan.unit.project.directory.display()));
+    lines.push(format!(
+        "  project   {} in {}",
+        plan.unit.project.name,
+        plan.unit.project.directory.display()
+    ));
     for edit in &plan.edits {
         lines.extend(edit_lines(edit));
     }
@@ -170,8 +163,14 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         millis(plan.limits.watch_ms)
     ));
     if plan.kind == Kind::Update {
-        lines.push("  way back  before the start: files and image. After it: image only where the data did not".into());
-        lines.push("            change, else image and data from the cutover backup; present data is kept first".into());
+        lines.push(
+            "  way back  before the start: files and image. After it: image only where the data did not"
+                .into(),
+        );
+        lines.push(
+            "            change, else image and data from the cutover backup; present data is kept first"
+                .into(),
+        );
     }
     lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
     lines
@@ -252,21 +251,28 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
         Conclusion::RolledBack { tier, failure } => {
             let mut lines = vec![format!("Rolled back: {id} runs the old version, verified")];
             lines.push(format!("  how far  {}", tier.describe()));
-            lines.extend(problem(&failure.problem).iter().enumerate().map(|(n, line)| {
-                if n == 0 { format!("  why      {line}") } else { line.clone() }
-            }));
+            lines.extend(
+                problem(&failure.problem)
+                    .iter()
+                    .enumerate()
+                    .map(|(n, line)| if n == 0 { format!("  why      {line}") } else { line.clone() }),
+            );
             lines.extend(failure.evidence.iter().map(|line| format!("  seen     {line}")));
             lines
         }
         Conclusion::AsBefore { failure } => {
             let mut lines = vec![format!("Not done: {id} is as it was")];
-            lines.extend(problem(&failure.problem).iter().enumerate().map(|(n, line)| {
-                if n == 0 { format!("  why      {line}") } else { line.clone() }
-            }));
+            lines.extend(
+                problem(&failure.problem)
+                    .iter()
+                    .enumerate()
+                    .map(|(n, line)| if n == 0 { format!("  why      {line}") } else { line.clone() }),
+            );
             lines
         }
         Conclusion::NeedsPerson { failure, then } => {
-            let mut lines = vec![format!("Needs you: no version of {id} could be verified; everything is kept")];
+            let mut lines =
+                vec![format!("Needs you: no version of {id} could be verified; everything is kept")];
             for failure in std::iter::once(failure).chain(then) {
                 lines.extend(problem(&failure.problem).into_iter().map(|line| format!("  {line}")));
                 lines.extend(failure.evidence.iter().map(|line| format!("  seen     {line}")));
@@ -288,8 +294,13 @@ mod tests {
 
     #[test]
     fn bytes_in_units_of_a_thousand() {
-        for (n, shown) in [(0, "0 B"), (999, "999 B"), (1_500, "1.5 kB"), (546_000_000, "546 MB"), (1_530_000_000, "1.5 GB")]
-        {
+        for (n, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_500, "1.5 kB"),
+            (546_000_000, "546 MB"),
+            (1_530_000_000, "1.5 GB"),
+        ] {
             assert_eq!(bytes(n), shown);
         }
     }

@@ -1,0 +1,236 @@
+//! One container: what was seen of it, and when that is bad.
+
+use super::{Expectation, Expected, Millis, Mode, Restart, SETTLED_MS};
+use crate::problem::Problem;
+use crate::redflags::Flag;
+use crate::verdict::DataDoubt;
+
+/// A start that ends this often has no prospect of ending well.
+const EXITS_AT_START: usize = 3;
+/// Exits with 0 while it is watched; the first may be a planned restart of its own.
+const CLEAN_EXITS: usize = 2;
+/// Above this share of its limit, in percent, memory decides when it lasts.
+const MEMORY_FULL: u64 = 95;
+/// Above this, it is reported.
+const MEMORY_HIGH: u64 = 80;
+
+#[derive(Clone, Debug)]
+pub(super) struct Container {
+    pub expected: Expected,
+    pub killed: bool,
+    pub out_of_memory: bool,
+    pub start_error: Option<String>,
+    pub gone: bool,
+    running_since: Option<Millis>,
+    /// Exits that nobody asked for, with their codes.
+    exits: Vec<i64>,
+    healthy: Option<bool>,
+    unhealthy_since: Option<Millis>,
+    flaps: u32,
+    output: String,
+    memory_full_since: Option<Millis>,
+    memory_peak: Option<(u64, u64)>,
+}
+
+impl Container {
+    pub fn new(expected: Expected) -> Self {
+        Self {
+            expected,
+            killed: false,
+            out_of_memory: false,
+            start_error: None,
+            gone: false,
+            running_since: None,
+            exits: Vec::new(),
+            healthy: None,
+            unhealthy_since: None,
+            flaps: 0,
+            output: String::new(),
+            memory_full_since: None,
+            memory_peak: None,
+        }
+    }
+
+    pub fn runs(&mut self, at: Millis) {
+        self.running_since.get_or_insert(at);
+    }
+
+    pub fn exited(&mut self, _at: Millis, code: i64) {
+        self.running_since = None;
+        self.healthy = None;
+        self.unhealthy_since = None;
+        if !std::mem::take(&mut self.killed) {
+            self.exits.push(code);
+        }
+    }
+
+    pub fn health(&mut self, at: Millis, healthy: bool, output: String) {
+        if healthy {
+            self.flaps += u32::from(self.healthy == Some(false));
+            self.unhealthy_since = None;
+        } else {
+            self.unhealthy_since.get_or_insert(at);
+        }
+        self.healthy = Some(healthy);
+        self.output = output;
+    }
+
+    pub fn memory(&mut self, at: Millis, used: u64, limit: u64) {
+        if limit == 0 {
+            return;
+        }
+        if self.memory_peak.is_none_or(|(peak, _)| used > peak) {
+            self.memory_peak = Some((used, limit));
+        }
+        if used.saturating_mul(100) > limit.saturating_mul(MEMORY_FULL) {
+            self.memory_full_since.get_or_insert(at);
+        } else {
+            self.memory_full_since = None;
+        }
+    }
+
+    pub fn missing(&self, now: Millis, settle: bool) -> Option<String> {
+        let name = &self.expected.name;
+        match self.running_since {
+            None => Some(format!("{name} does not run")),
+            Some(_) if self.expected.health_check && self.healthy != Some(true) => {
+                Some(format!("{name} is not healthy{}", after_colon(&self.output)))
+            }
+            Some(since) if settle && now < since + SETTLED_MS => {
+                Some(format!("{name} has run for less than {} s", SETTLED_MS / 1000))
+            }
+            Some(_) => None,
+        }
+    }
+
+    pub fn bad(
+        &self,
+        now: Millis,
+        expected: &Expectation,
+        telling: Option<Flag>,
+    ) -> Option<(Problem, DataDoubt)> {
+        let name = &self.expected.name;
+        if self.out_of_memory {
+            let problem =
+                Problem::new("version-out-of-memory", format!("{name} was killed for want of memory"));
+            return Some((
+                problem.advise("raise its memory limit (`mem_limit`, `deploy.resources.limits.memory`)"),
+                DataDoubt::Unrelated,
+            ));
+        }
+        if let Some(error) = &self.start_error {
+            let problem = Problem::new("version-start-failed", format!("{name} could not be started"));
+            return Some((problem.because(error), DataDoubt::Unrelated));
+        }
+        if self.gone {
+            let problem = Problem::new("container-removed", format!("{name} was removed by somebody else"));
+            return Some((problem, DataDoubt::Possible));
+        }
+        self.exits_decide(expected.mode, telling)
+            .or_else(|| self.health_decides(now, expected))
+            .or_else(|| self.memory_decides(now, expected))
+    }
+
+    fn exits_decide(&self, mode: Mode, telling: Option<Flag>) -> Option<(Problem, DataDoubt)> {
+        let last = *self.exits.last()?;
+        let stays_down = match self.expected.restart {
+            Restart::Never => true,
+            Restart::OnFailure => last == 0,
+            Restart::Always => false,
+        };
+        let decided = stays_down
+            || matches!(last, 126 | 127)
+            || match mode {
+                Mode::Start => telling.is_some() || self.exits.len() >= EXITS_AT_START,
+                Mode::Watch => last != 0 || self.exits.len() >= CLEAN_EXITS,
+            };
+        if !decided {
+            return None;
+        }
+        let name = &self.expected.name;
+        let what = match (self.exits.len(), mode) {
+            (1, Mode::Start) => format!("{name} exited with {last} at its start"),
+            (1, Mode::Watch) => format!("{name} exited with {last}"),
+            (times, _) => format!("{name} exited {times} times, the last time with {last}"),
+        };
+        let mut problem = Problem::new("version-exits", what);
+        if let Some(flag) = telling {
+            problem = problem.because(flag.describe());
+        } else if let Some(meaning) = meaning(last) {
+            problem = problem.because(meaning);
+        }
+        let program = matches!(last, 126 | 127);
+        Some((problem, if program { DataDoubt::Unrelated } else { DataDoubt::Possible }))
+    }
+
+    fn health_decides(&self, now: Millis, expected: &Expectation) -> Option<(Problem, DataDoubt)> {
+        let since = self.unhealthy_since.filter(|_| expected.mode == Mode::Watch)?;
+        if now < since + expected.grace_ms {
+            return None;
+        }
+        let what = format!("{} has been unhealthy for {} s", self.expected.name, (now - since) / 1000);
+        let mut problem = Problem::new("version-unhealthy", what);
+        if !self.output.is_empty() {
+            problem = problem.because(&self.output);
+        }
+        Some((problem, DataDoubt::Possible))
+    }
+
+    fn memory_decides(&self, now: Millis, expected: &Expectation) -> Option<(Problem, DataDoubt)> {
+        let since = self.memory_full_since.filter(|_| expected.mode == Mode::Watch)?;
+        if now < since + expected.grace_ms {
+            return None;
+        }
+        let (used, limit) = self.memory_peak?;
+        let what = format!("{} uses more than {MEMORY_FULL} % of its memory limit", self.expected.name);
+        let figures = format!("{} of {} MiB", used >> 20, limit >> 20);
+        Some((Problem::new("version-memory", what).because(figures), DataDoubt::Unrelated))
+    }
+
+    pub fn remarks(&self) -> Vec<String> {
+        let name = &self.expected.name;
+        let mut remarks = Vec::new();
+        if !self.exits.is_empty() {
+            remarks.push(format!("{name} exited {} time(s) and was started again", self.exits.len()));
+        }
+        if self.flaps > 0 {
+            remarks.push(format!("{name} was unhealthy {} time(s) and recovered", self.flaps));
+        }
+        match self.memory_peak {
+            Some((used, limit)) if used.saturating_mul(100) > limit.saturating_mul(MEMORY_HIGH) => {
+                remarks.push(format!("{name} used {} of its {} MiB of memory", used >> 20, limit >> 20));
+            }
+            _ => {}
+        }
+        remarks
+    }
+
+    pub fn evidence(&self) -> Vec<String> {
+        let name = &self.expected.name;
+        let mut evidence = Vec::new();
+        if !self.exits.is_empty() {
+            let codes: Vec<String> = self.exits.iter().map(ToString::to_string).collect();
+            evidence.push(format!("{name}: exit codes {}", codes.join(", ")));
+        }
+        if self.healthy == Some(false) {
+            evidence.push(format!("{name}: unhealthy{}", after_colon(&self.output)));
+        }
+        evidence
+    }
+}
+
+fn after_colon(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+/// What an exit code says by itself.
+fn meaning(code: i64) -> Option<&'static str> {
+    Some(match code {
+        126 => "the program can't be executed (permission, or another architecture)",
+        127 => "the program or a shared library is missing",
+        134 => "it aborted (SIGABRT)",
+        137 => "it was killed (SIGKILL)",
+        139 => "it crashed (SIGSEGV)",
+        _ => return None,
+    })
+}

@@ -1,0 +1,226 @@
+use super::*;
+
+fn expectation(mode: Mode) -> Expectation {
+    Expectation {
+        mode,
+        containers: vec![Expected { name: "app".into(), health_check: true, restart: Restart::Always }],
+        inside: true,
+        outside: true,
+        startup_ms: 60_000,
+        grace_ms: 10_000,
+        baseline_errors_per_minute: 0.0,
+    }
+}
+
+fn judge(mode: Mode) -> Judge {
+    Judge::new(expectation(mode))
+}
+
+fn app() -> String {
+    "app".to_owned()
+}
+
+fn health(healthy: bool) -> Signal {
+    Signal::Health { container: app(), healthy, output: String::new() }
+}
+
+fn probe(place: Place, ok: bool) -> Signal {
+    Signal::Probe { place, ok, detail: if ok { "HTTP 200" } else { "HTTP 500" }.to_owned() }
+}
+
+fn exit(code: i64) -> Signal {
+    Signal::Exited { container: app(), code }
+}
+
+fn log(line: &str) -> Signal {
+    Signal::Log { container: app(), line: line.to_owned() }
+}
+
+/// Everything that is expected was seen at 0.
+fn working(mode: Mode) -> Judge {
+    let mut judge = judge(mode);
+    judge.see(0, Signal::Running { container: app() });
+    judge.see(0, health(true));
+    judge.see(0, probe(Place::Inside, true));
+    judge.see(0, probe(Place::Outside, true));
+    judge
+}
+
+fn bad(judge: &mut Judge, now: Millis) -> Failure {
+    match judge.judge(now) {
+        Judgement::Bad(failure) => *failure,
+        other => panic!("expected bad, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_start_is_good_once_everything_was_seen_and_not_before() {
+    let mut judge = judge(Mode::Start);
+    for signal in [
+        Signal::Running { container: app() },
+        health(true),
+        probe(Place::Inside, true),
+        probe(Place::Outside, true),
+    ] {
+        assert_eq!(judge.judge(1), Judgement::Undecided);
+        judge.see(1, signal);
+    }
+    assert_eq!(judge.judge(1), Judgement::Good);
+}
+
+#[test]
+fn unhealthy_is_not_final_while_it_starts() {
+    let mut judge = judge(Mode::Start);
+    judge.see(0, Signal::Running { container: app() });
+    judge.see(30_000, health(false));
+    assert_eq!(judge.judge(59_999), Judgement::Undecided);
+    let failure = bad(&mut judge, 60_000);
+    assert_eq!(failure.problem.code, "version-not-up");
+    assert!(failure.problem.causes.iter().any(|c| c.contains("not healthy")), "{failure:?}");
+}
+
+#[test]
+fn one_exit_at_the_start_is_forgiven_and_three_are_not() {
+    let mut judge = working(Mode::Start);
+    judge.see(1, exit(1));
+    assert_eq!(judge.judge(1), Judgement::Undecided);
+    judge.see(2, Signal::Running { container: app() });
+    judge.see(2, health(true));
+    assert_eq!(judge.judge(2), Judgement::Good);
+    judge.see(3, exit(1));
+    judge.see(4, exit(1));
+    assert_eq!(bad(&mut judge, 4).problem.code, "version-exits");
+}
+
+#[test]
+fn a_refusal_of_the_data_decides_at_the_first_exit() {
+    let mut judge = judge(Mode::Start);
+    judge.see(1, log("FATAL:  database files are incompatible with server"));
+    assert_eq!(judge.judge(1), Judgement::Undecided, "a line alone decides nothing");
+    judge.see(2, exit(1));
+    assert_eq!(bad(&mut judge, 2).cause, Cause::Version(DataDoubt::Certain));
+}
+
+#[test]
+fn what_stays_down_decides_at_once() {
+    let mut expected = expectation(Mode::Start);
+    expected.containers[0].restart = Restart::OnFailure;
+    let mut judge = Judge::new(expected);
+    judge.see(1, exit(0));
+    assert_eq!(bad(&mut judge, 1).problem.code, "version-exits");
+}
+
+#[test]
+fn a_missing_program_or_library_is_no_matter_of_the_data() {
+    let mut judge = judge(Mode::Start);
+    judge.see(1, exit(127));
+    assert_eq!(bad(&mut judge, 1).cause, Cause::Version(DataDoubt::Unrelated));
+}
+
+#[test]
+fn a_crash_while_watched_decides_at_once() {
+    let mut judge = working(Mode::Watch);
+    judge.see(5_000, exit(101));
+    assert_eq!(bad(&mut judge, 5_000).problem.code, "version-exits");
+}
+
+#[test]
+fn an_exit_that_somebody_asked_for_is_no_crash() {
+    let mut judge = working(Mode::Watch);
+    judge.see(5_000, Signal::Killed { container: app() });
+    judge.see(5_001, exit(143));
+    judge.see(5_500, Signal::Running { container: app() });
+    judge.see(5_600, health(true));
+    assert_eq!(judge.judge(6_000), Judgement::Good);
+}
+
+#[test]
+fn an_oom_kill_decides_at_once_and_is_no_matter_of_the_data() {
+    for mode in [Mode::Start, Mode::Watch] {
+        let mut judge = working(mode);
+        judge.see(1, Signal::OutOfMemory { container: app() });
+        let failure = bad(&mut judge, 1);
+        assert_eq!(
+            (failure.problem.code.as_str(), failure.cause),
+            ("version-out-of-memory", Cause::Version(DataDoubt::Unrelated))
+        );
+    }
+}
+
+#[test]
+fn a_missed_probe_is_reported_and_a_lasting_one_decides() {
+    let mut judge = working(Mode::Watch);
+    judge.see(5_000, probe(Place::Outside, false));
+    assert_eq!(judge.judge(5_000), Judgement::Undecided);
+    judge.see(10_000, probe(Place::Outside, true));
+    assert_eq!(judge.judge(10_000), Judgement::Good);
+    assert_eq!(judge.remarks(10_000), ["1 missed answer(s) from outside"]);
+    for at in [15_000, 20_000, 25_000] {
+        judge.see(at, probe(Place::Outside, false));
+    }
+    assert_eq!(judge.judge(24_999), Judgement::Undecided);
+    let failure = bad(&mut judge, 25_000);
+    assert_eq!(failure.cause, Cause::Version(DataDoubt::Unrelated), "inside it still answers");
+}
+
+#[test]
+fn no_answer_anywhere_may_be_the_data() {
+    let mut judge = working(Mode::Watch);
+    for at in [5_000, 10_000, 15_000] {
+        judge.see(at, probe(Place::Inside, false));
+        judge.see(at, probe(Place::Outside, false));
+    }
+    assert_eq!(bad(&mut judge, 15_000).cause, Cause::Version(DataDoubt::Possible));
+}
+
+#[test]
+fn a_health_flap_that_recovers_is_reported() {
+    let mut judge = working(Mode::Watch);
+    judge.see(3_000, health(false));
+    judge.see(6_000, health(true));
+    assert_eq!(judge.judge(60_000), Judgement::Good);
+    assert_eq!(judge.remarks(60_000), ["app was unhealthy 1 time(s) and recovered"]);
+    judge.see(61_000, health(false));
+    assert_eq!(bad(&mut judge, 71_000).problem.code, "version-unhealthy");
+}
+
+#[test]
+fn without_health_check_and_probe_it_has_to_run_for_a_while() {
+    let mut expected = expectation(Mode::Start);
+    expected.containers[0].health_check = false;
+    (expected.inside, expected.outside) = (false, false);
+    let mut judge = Judge::new(expected);
+    judge.see(100, Signal::Running { container: app() });
+    assert_eq!(judge.judge(5_000), Judgement::Undecided);
+    assert_eq!(judge.judge(5_100), Judgement::Good);
+}
+
+#[test]
+fn errors_in_the_log_count_when_they_last_and_were_not_there_before() {
+    let storm = |baseline: f64| {
+        let mut expected = expectation(Mode::Watch);
+        expected.baseline_errors_per_minute = baseline;
+        let mut judge = Judge::new(expected);
+        (0..120).for_each(|n| judge.see(n * 1_000, log("ERROR something is wrong")));
+        judge.at_the_end(120_000).map(|failure| failure.problem.code)
+    };
+    assert_eq!(storm(0.0).as_deref(), Some("version-errors"));
+    assert_eq!(storm(60.0), None);
+}
+
+#[test]
+fn a_burst_of_errors_at_the_start_does_not_count() {
+    let mut judge = working(Mode::Watch);
+    (0..50).for_each(|n| judge.see(n * 10, log("ERROR not ready yet")));
+    assert_eq!(judge.at_the_end(600_000), None);
+}
+
+#[test]
+fn memory_near_the_limit_decides_when_it_lasts() {
+    let mut judge = working(Mode::Watch);
+    let memory = |used| Signal::Memory { container: app(), used, limit: 100 << 20 };
+    judge.see(0, memory(96 << 20));
+    assert_eq!(judge.judge(9_999), Judgement::Good);
+    judge.see(10_000, memory(97 << 20));
+    assert_eq!(bad(&mut judge, 10_000).cause, Cause::Version(DataDoubt::Unrelated));
+}

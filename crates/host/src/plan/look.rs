@@ -1,0 +1,134 @@
+//! Looks at a service as an update would: facts, answers of the probes, findings.
+
+use std::time::Duration;
+
+use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::{InsideProbe, OutsideProbe, Probes, Protocol};
+use mainstay_core::problem::Problem;
+
+use super::Wishes;
+use crate::checks::{self, Asked, Wanted};
+use crate::discover::Found;
+use crate::engine::Engine;
+use crate::probes::{self, Answer};
+use crate::survey::{self, Options, Survey};
+
+/// A question before the update may take this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was found.
+#[derive(Debug)]
+pub struct Looked {
+    /// Facts.
+    pub survey: Survey,
+    /// The probes that answered well, with what they answered: only these can judge a new version.
+    pub probes: Probes,
+    /// What the checks say, most severe first.
+    pub findings: Vec<Finding>,
+}
+
+/// Surveys the unit, asks the probes and runs the checks.
+///
+/// # Errors
+///
+/// Those of the engine.
+pub async fn look(
+    engine: &Engine,
+    found: &Found,
+    unit: &[String],
+    wishes: &Wishes,
+    wanted: &Wanted,
+) -> Result<Looked, Problem> {
+    let options = Options { repository: Some(wishes.repository.clone()) };
+    let survey = survey::survey(engine, found, &found.service, unit, &options).await?;
+    let mut probes = wished(&survey, wishes);
+    let mut notes = Vec::new();
+    let mut inside = ask_inside(engine, &survey, probes.inside.as_ref()).await;
+    if let (Some(answer), Some(probe)) = (&inside, &mut probes.inside)
+        && needs_tcp(answer, probe, wishes)
+    {
+        let as_tcp = InsideProbe { protocol: Protocol::Tcp, ..probe.clone() };
+        if let Some(tcp) = ask_inside(engine, &survey, Some(&as_tcp)).await.filter(|a| a.ok) {
+            notes.push(not_http(probe));
+            *probe = as_tcp;
+            inside = Some(tcp);
+            probes.outside = probes.outside.filter(|o| !o.detected_from.starts_with("published port"));
+        }
+    }
+    let outside = match &probes.outside {
+        Some(probe) => Some(probes::outside(probe, PATIENCE).await),
+        None => None,
+    };
+    let asked = Asked { inside, outside };
+    let mut findings = checks::run(&survey, &asked, wanted);
+    findings.extend(notes);
+    Ok(Looked { probes: with_baseline(probes, &asked), survey, findings })
+}
+
+/// The detected probes, with what the operator said instead.
+fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
+    let mut probes = survey.probes.clone();
+    if let Some(port) = wishes.port {
+        let protocol = if wishes.path.is_some() { Protocol::Http } else { survey::protocol(port) };
+        let service = probes.inside.as_ref().map_or(&survey.service, |p| &p.service).clone();
+        probes.inside = Some(InsideProbe {
+            service,
+            port,
+            protocol,
+            path: "/".to_owned(),
+            detected_from: "said".to_owned(),
+            baseline_status: None,
+        });
+    }
+    if let (Some(path), Some(probe)) = (&wishes.path, &mut probes.inside) {
+        probe.path.clone_from(path);
+        probe.protocol = Protocol::Http;
+    }
+    match wishes.url.as_deref() {
+        Some("none") => probes.outside = None,
+        Some(url) => {
+            probes.outside = Some(OutsideProbe {
+                url: url.to_owned(),
+                ca: None,
+                resolve: None,
+                detected_from: "said".to_owned(),
+                baseline_status: None,
+            });
+        }
+        None => {}
+    }
+    if let Some(probe) = &mut probes.outside {
+        probe.ca.clone_from(&wishes.ca);
+        probe.resolve = wishes.resolve;
+    }
+    probes
+}
+
+async fn ask_inside(engine: &Engine, survey: &Survey, probe: Option<&InsideProbe>) -> Option<Answer> {
+    let probe = probe?;
+    let container = survey.of(&probe.service)?.containers.iter().find(|c| c.running)?;
+    Some(probes::inside(engine, &container.id, probe, PATIENCE).await)
+}
+
+/// HTTP was only a guess, and what answered, if anything, did not speak it.
+fn needs_tcp(answer: &Answer, probe: &InsideProbe, wishes: &Wishes) -> bool {
+    let guessed = wishes.path.is_none() && wishes.url.as_deref().is_none_or(|url| url == "none");
+    !answer.ok && answer.status.is_none() && probe.protocol == Protocol::Http && guessed
+}
+
+fn not_http(probe: &InsideProbe) -> Finding {
+    let message =
+        format!("port {} of {} takes connections and does not speak HTTP", probe.port, probe.service);
+    Finding::new("inside", Severity::Note, message)
+        .advice("only the connection is tried; name a URL or path if there is something better to ask")
+}
+
+/// Probes that answered well, with their status; a probe that was bad before can't judge a new version.
+fn with_baseline(probes: Probes, asked: &Asked) -> Probes {
+    let good = |answer: &Option<Answer>| answer.as_ref().filter(|a| a.ok).map(|a| a.status);
+    let inside = good(&asked.inside)
+        .and_then(|status| probes.inside.map(|p| InsideProbe { baseline_status: status, ..p }));
+    let outside = good(&asked.outside)
+        .and_then(|status| probes.outside.map(|p| OutsideProbe { baseline_status: status, ..p }));
+    Probes { inside, outside }
+}

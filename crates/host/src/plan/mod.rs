@@ -1,0 +1,104 @@
+//! Makes plans: everything a run is going to do, found out beforehand. Changes nothing, anywhere.
+//!
+//! A plan leaves its execution no choices. What a plan can't hold (the bytes of edited files, which may be
+//! secret) is returned beside it, for the run's directory.
+
+mod kinds;
+mod look;
+mod unit;
+mod update;
+mod variables;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use mainstay_core::plan::Plan;
+use mainstay_core::problem::Problem;
+
+use crate::files::{FileError, RunDir};
+
+pub use kinds::{backup, restore, rollback};
+pub use look::{Looked, look};
+pub use update::{Update, update};
+
+/// What the operator said about a service, by flag or configuration; everything else is detected.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// The URL that users have; `none` for none.
+    pub url: Option<String>,
+    /// A CA certificate to trust besides the system's.
+    pub ca: Option<PathBuf>,
+    /// The address to connect to instead of what DNS says.
+    pub resolve: Option<IpAddr>,
+    /// The port that the service listens on, inside.
+    pub port: Option<u16>,
+    /// The path to ask for, inside.
+    pub path: Option<String>,
+    /// How long to watch, in milliseconds.
+    pub watch_ms: Option<u64>,
+    /// How long a version may take to start, in milliseconds.
+    pub startup_ms: Option<u64>,
+    /// How long a probe may fail, in milliseconds.
+    pub probe_grace_ms: Option<u64>,
+    /// How often probes ask while watching, in milliseconds.
+    pub probe_interval_ms: Option<u64>,
+    /// Checks to override.
+    pub forced: Vec<String>,
+    /// Where backups are kept.
+    pub repository: PathBuf,
+}
+
+/// A plan, and the bytes that belong to it.
+#[derive(Debug)]
+pub struct Draft {
+    /// The plan.
+    pub plan: Plan,
+    /// The bytes of each edited file, in the order of the plan's edits.
+    pub files: Vec<Bytes>,
+}
+
+/// One file before and after. May hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bytes {
+    /// Before; `None` where there is no file yet.
+    pub before: Option<Vec<u8>>,
+    /// After.
+    pub after: Vec<u8>,
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl Draft {
+    /// Whether a finding refuses the run; the first one that does, as a problem.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Problem> {
+        let decisive: Vec<_> = self.plan.findings.iter().filter(|f| f.refuses(&self.plan.forced)).collect();
+        let first = decisive.first()?;
+        let what = match decisive.len() {
+            1 => format!("refused by the check {}: {}", first.check, first.message),
+            n => format!("refused by {n} checks, first of all {}: {}", first.check, first.message),
+        };
+        let problem = first.advice.iter().fold(Problem::new(&first.check, what), Problem::advise);
+        let names: Vec<String> = decisive.iter().map(|f| format!("--force {}", f.check)).collect();
+        Some(problem.advise(format!("if you know better: {}", names.join(" "))))
+    }
+
+    /// Puts the bytes where the run will look for them.
+    ///
+    /// # Errors
+    ///
+    /// Where they can't be written; the run must not begin then.
+    pub fn store(&self, run: &RunDir) -> Result<(), FileError> {
+        for (edit, bytes) in self.plan.edits.iter().zip(&self.files) {
+            if let Some(before) = &bytes.before {
+                run.write(edit.stored_before(), before)?;
+            }
+            run.write(edit.stored_after(), &bytes.after)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! Steps on data: back up live, at the cutover and for safety; put a backup in place.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+use mainstay_core::event::{BackupRecord, Fact, Progress, ProgressUnit};
+use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::{DataMount, Kind, Plan};
+use mainstay_core::problem::Problem;
+use mainstay_core::state::RunState;
+use mainstay_core::step::Step;
+use mainstay_runner::{Context, Permit};
+use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, Phase, SnapshotId, Tags, Vault, VaultError};
+
+use super::trouble::{engine_step, vault_problem};
+use super::{Done, Host};
+
+impl Host {
+    /// Backs up every data mount and reads each backup back.
+    pub(super) fn back_up(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        let step = permit.step();
+        if context.plan.data.is_empty() {
+            return Ok(Fact::BackedUp { backups: Vec::new(), changed_since_cutover: unchanged(step) });
+        }
+        let vault = Vault::open_or_create(&self.state)
+            .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        let mut backups = Vec::new();
+        for mount in &context.plan.data {
+            let record = self.back_up_mount(&vault, permit, mount, context)?;
+            if record.changed_while_reading > 0 {
+                context.observe(moving(mount, record.changed_while_reading));
+            }
+            backups.push(record);
+        }
+        let changed = if step == Step::BackUpSafety {
+            changed(&vault, &backups, context.state.way_back(context.plan))
+        } else {
+            Ok(None)
+        };
+        let changed = changed.map_err(|e| engine_step(vault_problem("the backups can't be compared", &e)))?;
+        Ok(Fact::BackedUp { backups, changed_since_cutover: changed })
+    }
+
+    fn back_up_mount(
+        &self,
+        vault: &Vault,
+        permit: &Permit,
+        mount: &DataMount,
+        context: &mut Context<'_>,
+    ) -> Result<BackupRecord, Box<mainstay_core::verdict::Failure>> {
+        let plan = context.plan;
+        let (kind, pass) = kind(permit.step(), plan);
+        let tags = Tags {
+            run: permit.run().to_owned(),
+            project: plan.unit.project.name.clone(),
+            service: plan.unit.service.clone(),
+            mount: mount.name.clone(),
+            kind,
+        };
+        let state = context.state;
+        let backup = self
+            .watching(permit.step(), mount, state, context, |monitor| {
+                vault.backup(&mount.source, &tags, pass, monitor)
+            })
+            .map_err(|e| {
+                engine_step(vault_problem(&format!("the data in {} could not be backed up", mount.name), &e))
+            })?;
+        Ok(BackupRecord {
+            mount: mount.name.clone(),
+            snapshot: backup.id.to_string(),
+            files: backup.files,
+            bytes: backup.bytes,
+            added_bytes: backup.added_bytes,
+            changed_while_reading: backup.changed_while_reading,
+            manifest: backup.manifest_hash,
+        })
+    }
+
+    /// Puts the data of the backups in place; what is there now is in the safety snapshots.
+    pub(super) fn restore_data(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        let (plan, state) = (context.plan, context.state);
+        let vault = Vault::open_or_create(&self.state)
+            .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        let (mut files, mut bytes) = (0, 0);
+        for record in state.way_back(plan) {
+            let (mount, id, safety) = self.restoration(plan, state, record).map_err(engine_step)?;
+            let restored = self
+                .watching(permit.step(), mount, state, context, |monitor| {
+                    vault.replace(&id, &mount.source, &safety, permit.run(), monitor)
+                })
+                .map_err(|e| {
+                    engine_step(vault_problem(
+                        &format!("the data of {} could not be put back", mount.name),
+                        &e,
+                    ))
+                })?;
+            files += restored.files;
+            bytes += restored.bytes;
+        }
+        Ok(Fact::Restored { files, bytes })
+    }
+
+    /// Where a backup goes, and the safety snapshot of what it replaces.
+    fn restoration<'p>(
+        &self,
+        plan: &'p Plan,
+        state: &RunState,
+        record: &BackupRecord,
+    ) -> Result<(&'p DataMount, SnapshotId, SnapshotId), Problem> {
+        let unknown = || {
+            Problem::new("unknown-mount", format!("the service has no mount {} any more", record.mount))
+                .advise("restore it elsewhere: `mainstay restore SERVICE --to DIR`")
+        };
+        let mount = plan.data.iter().find(|m| m.name == record.mount).ok_or_else(unknown)?;
+        let safety = state.backups(Step::BackUpSafety).iter().find(|b| b.mount == record.mount);
+        let safety = safety.ok_or_else(|| {
+            let what = format!("there is no safety snapshot of {}, so nothing is overwritten", record.mount);
+            Problem::new("no-safety-snapshot", what)
+        })?;
+        let parse = |id: &str| {
+            id.parse::<SnapshotId>().map_err(|e| vault_problem("the journal names no snapshot", &e))
+        };
+        Ok((mount, parse(&record.snapshot)?, parse(&safety.snapshot)?))
+    }
+
+    /// Runs work of the vault in this thread while its progress is told.
+    fn watching<T>(
+        &self,
+        step: Step,
+        mount: &DataMount,
+        state: &RunState,
+        context: &mut Context<'_>,
+        work: impl FnOnce(&dyn Monitor) -> Result<T, VaultError> + Send,
+    ) -> Result<T, VaultError>
+    where
+        T: Send,
+    {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // Data that moves is not stopped half-way; a way back is finished.
+        let stoppable = step != Step::RestoreData && state.turned_back().is_none();
+        let monitor = Teller { sender: Mutex::new(sender), interrupt: stoppable.then(|| self.interrupt()) };
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(move || work(&monitor));
+            // Ends when the worker drops its end.
+            for told in receiver {
+                context.progress(&progress(step, mount, told));
+            }
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
+
+struct Teller<'a> {
+    sender: Mutex<std::sync::mpsc::Sender<mainstay_vault::Progress>>,
+    interrupt: Option<&'a AtomicUsize>,
+}
+
+impl Monitor for Teller<'_> {
+    fn progress(&self, progress: mainstay_vault::Progress) {
+        if let Ok(sender) = self.sender.lock() {
+            // Progress is lossy: nobody may be there to hear it.
+            let _ = sender.send(progress);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupt.is_some_and(|i| i.load(std::sync::atomic::Ordering::Relaxed) != 0)
+    }
+}
+
+fn progress(step: Step, mount: &DataMount, told: mainstay_vault::Progress) -> Progress {
+    let doing = match told.phase {
+        Phase::BackingUp => "reading",
+        Phase::ReadingBack => "reading back",
+        Phase::Restoring => "restoring",
+        Phase::Comparing => "comparing",
+    };
+    Progress {
+        step,
+        what: format!("{doing} {}, {} files", mount.name, told.files_done),
+        done: told.bytes_done,
+        total: told.bytes_total,
+        unit: ProgressUnit::Bytes,
+    }
+}
+
+fn kind(step: Step, plan: &Plan) -> (SnapshotKind, Pass) {
+    match step {
+        Step::BackUpCutover => (SnapshotKind::Cutover, Pass::Still),
+        Step::BackUpSafety => (SnapshotKind::Safety, Pass::Still),
+        _ if plan.kind == Kind::Backup => (SnapshotKind::Manual, Pass::Live),
+        _ => (SnapshotKind::Live, Pass::Live),
+    }
+}
+
+/// Without data, nothing can have changed.
+fn unchanged(step: Step) -> Option<bool> {
+    (step == Step::BackUpSafety).then_some(false)
+}
+
+/// Whether any mount differs from its cutover backup; `None` where there is none to compare with.
+fn changed(
+    vault: &Vault,
+    safety: &[BackupRecord],
+    cutover: &[BackupRecord],
+) -> Result<Option<bool>, VaultError> {
+    if cutover.is_empty() {
+        return Ok(None);
+    }
+    for record in safety {
+        let Some(before) = cutover.iter().find(|b| b.mount == record.mount) else { return Ok(Some(true)) };
+        let now = vault.manifest(&record.snapshot.parse()?)?;
+        if !now.same_content(&vault.manifest(&before.snapshot.parse()?)?) {
+            return Ok(Some(true));
+        }
+    }
+    Ok(Some(false))
+}
+
+fn moving(mount: &DataMount, files: u64) -> Finding {
+    let message = format!("{files} file(s) of {} changed while they were read", mount.name);
+    Finding::new("backup-live", Severity::Note, message)
+        .advice("the cutover backup reads them again while the service stands still")
+}

@@ -1,0 +1,167 @@
+//! Steps on containers: have Compose make them, start and stop them through the engine.
+
+use std::time::Duration;
+
+use bollard::query_parameters::StopContainerOptionsBuilder;
+use mainstay_core::event::Fact;
+use mainstay_core::plan::{ContainerRef, Plan, ServicePlan};
+use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
+use mainstay_runner::Context;
+
+use super::trouble::{bad_version, engine_step};
+use super::{Done, Host};
+use crate::compose::Compose;
+use crate::discover::{self, ListedContainer};
+use crate::engine::Engine;
+use crate::watch::meter::Meter;
+
+/// What Compose may take besides the time that the containers need to stop.
+const COMPOSE_LIMIT: Duration = Duration::from_secs(180);
+/// What the engine may take besides the grace period, to kill and to release what a container held.
+const STOP_MARGIN: Duration = Duration::from_secs(60);
+/// How long to wait for the first answer of the measurement of the downtime.
+const METER_LIMIT: Duration = Duration::from_secs(3);
+
+impl Host {
+    /// Has Compose create the new containers; it stops and removes the old ones. The downtime begins.
+    pub(super) fn create_containers(&mut self, context: &mut Context<'_>) -> Done {
+        self.measure(context.plan);
+        let create = create(&self.engine, context.plan);
+        let containers = self.runtime.block_on(create).map_err(engine_step)?;
+        let wanted = |service: &ServicePlan| {
+            let Some(Fact::Pulled { images }) = context.state.fact(Step::PullImage) else { return None };
+            images.iter().find(|i| i.service == service.name).map(|i| i.id.clone())
+        };
+        has_images(context.plan, &containers, wanted).map_err(engine_step)?;
+        Ok(created(containers))
+    }
+
+    /// Has Compose create the old containers again, without starting them.
+    pub(super) fn recreate_old(&mut self, context: &mut Context<'_>) -> Done {
+        let create = create(&self.engine, context.plan);
+        let containers = self.runtime.block_on(create).map_err(engine_step)?;
+        has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
+        Ok(created(containers))
+    }
+
+    /// Starts the unit's containers, whichever version they are, in start order.
+    pub(super) fn start_containers(&mut self, context: &mut Context<'_>) -> Done {
+        if let Some(meter) = &self.meter {
+            meter.closely(true);
+        }
+        for service in &context.plan.unit.services {
+            let start = start(&self.engine, context.plan, &service.name);
+            self.runtime.block_on(start)?;
+        }
+        Ok(Fact::Nothing)
+    }
+
+    /// Stops the unit's containers, in reverse start order, each with its own grace period.
+    pub(super) fn stop(&mut self, context: &mut Context<'_>) -> Done {
+        for service in context.plan.unit.services.iter().rev() {
+            let stop = stop(&self.engine, context.plan, service);
+            self.runtime.block_on(stop).map_err(engine_step)?;
+        }
+        Ok(Fact::Nothing)
+    }
+
+    fn measure(&mut self, plan: &Plan) {
+        if self.meter.is_none() {
+            self.meter = Meter::start(&self.runtime, &self.engine, plan);
+        }
+        if let Some(meter) = &self.meter {
+            self.runtime.block_on(meter.next_good(METER_LIMIT));
+            let _before = meter.take();
+        }
+    }
+}
+
+async fn create(engine: &Engine, plan: &Plan) -> Result<Vec<(String, ListedContainer)>, Problem> {
+    let services: Vec<String> = plan.unit.names().map(str::to_owned).collect();
+    let graces: u64 = plan.unit.services.iter().map(|s| s.stop_grace_ms).sum();
+    let compose = Compose::for_project(&plan.unit.project).on_host(engine.host_for_children());
+    compose.create_without_start(&services, COMPOSE_LIMIT + Duration::from_millis(graces)).await?;
+    present(engine, plan).await
+}
+
+/// The containers of the unit as they are now, each with its service.
+pub(super) async fn present(engine: &Engine, plan: &Plan) -> Result<Vec<(String, ListedContainer)>, Problem> {
+    let listed = discover::list(engine).await?;
+    let mut found = Vec::new();
+    for service in &plan.unit.services {
+        let own =
+            listed.iter().filter(|l| l.project.name == plan.unit.project.name && l.service == service.name);
+        found.extend(own.flat_map(|l| l.containers.iter().cloned()).map(|c| (service.name.clone(), c)));
+    }
+    Ok(found)
+}
+
+/// Every service has containers, and each one was made from the image that was meant.
+fn has_images(
+    plan: &Plan,
+    containers: &[(String, ListedContainer)],
+    wanted: impl Fn(&ServicePlan) -> Option<String>,
+) -> Result<(), Problem> {
+    for service in &plan.unit.services {
+        let own: Vec<_> = containers.iter().filter(|(name, _)| *name == service.name).collect();
+        let wanted = wanted(service);
+        let wrong = own.iter().find(|(_, c)| wanted.as_ref().is_some_and(|id| c.image_id != *id));
+        if own.is_empty() {
+            let what = format!("Compose made no container of {}", service.name);
+            return Err(Problem::new("compose-create-failed", what)
+                .advise("is the service in a profile, or scaled to 0?"));
+        }
+        if let Some((_, container)) = wrong {
+            let what = format!("the container {} was made from another image", container.container.name);
+            return Err(Problem::new("compose-create-failed", what)
+                .because(format!("wanted {}, found {}", wanted.unwrap_or_default(), container.image_id))
+                .advise("somebody moved the tag meanwhile; see `docker image inspect`"));
+        }
+    }
+    Ok(())
+}
+
+fn created(containers: Vec<(String, ListedContainer)>) -> Fact {
+    Fact::Created { containers: containers.into_iter().map(|(_, c)| c.container).collect() }
+}
+
+async fn start(
+    engine: &Engine,
+    plan: &Plan,
+    service: &str,
+) -> Result<(), Box<mainstay_core::verdict::Failure>> {
+    let own = discover::containers_of(engine, &plan.unit.project.name, service).await.map_err(engine_step)?;
+    for ListedContainer { container: ContainerRef { id, name }, .. } in own {
+        let what = format!("start the container {name}");
+        // The engine answers with success where it runs already.
+        let started = engine.call(&what, engine.docker().start_container(&id, None)).await;
+        started.map_err(|problem| match problem.code.as_str() {
+            // It answered and refused: entry point, port, device.
+            "engine-refused" | "not-on-engine" => {
+                bad_version(Problem { code: "version-start-failed".to_owned(), ..problem })
+            }
+            _ => engine_step(problem),
+        })?;
+    }
+    Ok(())
+}
+
+async fn stop(engine: &Engine, plan: &Plan, service: &ServicePlan) -> Result<(), Problem> {
+    let own = discover::containers_of(engine, &plan.unit.project.name, &service.name).await?;
+    let grace = Duration::from_millis(service.stop_grace_ms);
+    for ListedContainer { container: ContainerRef { id, name }, state, .. } in own {
+        if matches!(state.as_str(), "created" | "exited" | "dead") {
+            continue;
+        }
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let what = format!("stop the container {name}");
+        let call = engine.docker().stop_container(&id, Some(options));
+        match engine.call_within(grace + STOP_MARGIN, &what, call).await {
+            Err(problem) if !crate::engine::is_not_found(&problem) => return Err(problem),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The last step: a report for people, and how to use the backups without mainstay.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use mainstay_core::event::{BackupRecord, Fact};
+use mainstay_core::plan::{DataMount, Plan};
+use mainstay_core::state::RunState;
+use mainstay_core::step::Step;
+use mainstay_runner::{Context, Permit};
+
+use super::trouble::engine_step;
+use super::{Done, Host};
+
+/// The backups that a run may have taken, with the words for them.
+const BACKUPS: &[(Step, &str)] = &[
+    (Step::BackUpCutover, "as it was when the update began, the service standing still"),
+    (Step::BackUpLive, "while the service ran"),
+    (Step::BackUpSafety, "as it was just before the rollback or the restoration"),
+];
+
+impl Host {
+    /// Writes `BACKUP_INFO.txt` and `report.txt` into the run's directory.
+    pub(super) fn document(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        let info = backup_info(permit.run(), context.plan, context.state, &self.state);
+        self.run.write("BACKUP_INFO.txt", info.as_bytes()).map_err(|e| engine_step(e.into()))?;
+        let report = report(permit.run(), context.plan, context.state);
+        self.run.write("report.txt", report.as_bytes()).map_err(|e| engine_step(e.into()))?;
+        Ok(Fact::Nothing)
+    }
+}
+
+/// How to get at the backups of a run with stock `restic` and `docker` alone.
+#[must_use]
+pub fn backup_info(run: &str, plan: &Plan, state: &RunState, state_dir: &Path) -> String {
+    let repository = state_dir.join("repository");
+    let password = state_dir.join("repository.password");
+    let mut text = format!(
+        "Backups of {} taken by run {run}\n\n\
+         They can be used without mainstay: the repository is a stock restic repository.\n\
+         Keep a copy of the password file elsewhere; without it no backup can be read.\n\n\
+         repository     {}\n\
+         password file  {}\n",
+        plan.unit.id(),
+        repository.display(),
+        password.display()
+    );
+    let restic = format!("restic --repo {} --password-file {}", quoted(&repository), quoted(&password));
+    let _ = write!(text, "\nTo check everything:\n\n    {restic} check --read-data\n");
+    for (step, what) in BACKUPS {
+        for record in state.backups(*step) {
+            let Some(mount) = plan.data.iter().find(|m| m.name == record.mount) else { continue };
+            describe(&mut text, record, mount, what, &restic);
+        }
+    }
+    let files =
+        plan.unit.project.files.iter().map(|f| quoted(f)).fold(String::new(), |all, f| all + " -f " + &f);
+    let services: Vec<&str> = plan.unit.names().collect();
+    let _ = write!(
+        text,
+        "\nTo run the old version on restored data: stop the service, put the data in place, put the files\n\
+         of configuration/ back where files.txt says they were, then:\n\n    \
+         docker compose -p {}{files} up -d {}\n\n\
+         The old image is kept on this engine as:\n\n",
+        plan.unit.project.name,
+        services.join(" ")
+    );
+    for service in &plan.unit.services {
+        let _ = writeln!(text, "    {} (for {})", service.keep_tag, service.from.reference);
+    }
+    text
+}
+
+fn describe(text: &mut String, record: &BackupRecord, mount: &DataMount, what: &str, restic: &str) {
+    let source = quoted(&mount.source);
+    let _ = write!(
+        text,
+        "\nThe data of {} ({}), {what}:\n{} files, {} bytes, snapshot {}\n\n    \
+         {restic} restore {}:{source} --target /path/to/an/empty/directory\n",
+        mount.name, mount.destination, record.files, record.bytes, record.snapshot, record.snapshot
+    );
+}
+
+/// In single quotes where a shell would make something of it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@".contains(c)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+fn report(run: &str, plan: &Plan, state: &RunState) -> String {
+    let mut text = format!("Run {run}: {} of {}\n\n", plan.kind.word(), plan.unit.id());
+    for service in &plan.unit.services {
+        let _ = writeln!(text, "{}: {} -> {}", service.name, service.from.reference, service.to.reference);
+    }
+    let _ = writeln!(text, "\nSteps, with the milliseconds that each took:\n");
+    for (step, took) in state.timings() {
+        let _ = writeln!(text, "  {:<20} {took:>9}", step.name());
+    }
+    for step in [Step::VerifyNew, Step::VerifyOld] {
+        if let Some(Fact::Verified { downtime_ms: Some(down), .. }) = state.fact(step) {
+            let _ = writeln!(text, "\n{}: no good answer for at most {down} ms", step.name());
+        }
+    }
+    if let Some((tier, failure)) = state.turned_back() {
+        let _ = writeln!(text, "\nRolled back: {}\nBecause {}", tier.describe(), failure.problem);
+        for line in &failure.evidence {
+            let _ = writeln!(text, "  seen: {line}");
+        }
+        if let [first, ..] = state.backups(Step::BackUpSafety) {
+            let _ = writeln!(
+                text,
+                "\nWhat was written since the cutover is in the safety snapshots ({} and others of this run).",
+                first.snapshot
+            );
+        }
+    }
+    for finding in &plan.findings {
+        let _ = writeln!(text, "\nFound before the run [{}]: {}", finding.check, finding.message);
+    }
+    text
+}

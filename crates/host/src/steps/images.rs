@@ -1,0 +1,95 @@
+//! Steps on images: keep the old one, pull the new one, point a moved tag back.
+
+use mainstay_core::event::{Fact, Progress, ProgressUnit, PulledImage};
+use mainstay_core::finding::Finding;
+use mainstay_core::image;
+use mainstay_core::plan::{Plan, ServicePlan};
+use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
+use mainstay_runner::Context;
+
+use super::trouble::engine_step;
+use super::{Done, Host};
+use crate::engine::Engine;
+use crate::images::{self, Reference};
+
+impl Host {
+    /// Gives each old image a tag of our own, so that nothing prunes it.
+    pub(super) fn keep_image(&mut self, context: &mut Context<'_>) -> Done {
+        for service in &context.plan.unit.services {
+            if let Some(id) = &service.from.id {
+                let kept = images::keep(self.engine.docker(), id, &service.keep_tag);
+                self.runtime.block_on(kept).map_err(engine_step)?;
+            }
+        }
+        Ok(Fact::Nothing)
+    }
+
+    /// Pulls exactly the planned digests and compares each new image with the old one.
+    pub(super) fn pull_image(&mut self, context: &mut Context<'_>) -> Done {
+        let plan = context.plan;
+        let mut pulled = Vec::new();
+        for service in &plan.unit.services {
+            let id = self.pull_one(service, context).map_err(engine_step)?;
+            let compared = compare(&self.engine, plan, service, &id);
+            let findings = self.runtime.block_on(compared).map_err(engine_step)?;
+            let refused = findings.iter().find(|f| f.refuses(&plan.forced)).cloned();
+            findings.into_iter().for_each(|finding| context.observe(finding));
+            if let Some(finding) = refused {
+                let problem = Problem::new(&finding.check, finding.message.clone());
+                return Err(engine_step(finding.advice.iter().fold(problem, Problem::advise)));
+            }
+            pulled.push(PulledImage { service: service.name.clone(), id });
+        }
+        Ok(Fact::Pulled { images: pulled })
+    }
+
+    fn pull_one(&self, service: &ServicePlan, context: &mut Context<'_>) -> Result<String, Problem> {
+        if service.to.digest.is_none()
+            && let Some(id) = &service.to.id
+        {
+            return Ok(id.clone()); // built here: no registry has it
+        }
+        let reference = Reference::parse(&service.to.reference)?;
+        let state = context.state;
+        let cancelled = || Self::cancelled(self.interrupt(), state);
+        let what = service.to.reference.clone();
+        let mut progress = |layer: images::LayerProgress| {
+            context.progress(&Progress {
+                step: Step::PullImage,
+                what: format!("{what} {} {}", layer.layer, layer.status),
+                done: layer.done,
+                total: layer.total,
+                unit: ProgressUnit::Bytes,
+            });
+        };
+        let digest = service.to.digest.as_deref();
+        let pull = images::pull(self.engine.docker(), &reference, digest, &mut progress, &cancelled);
+        self.runtime.block_on(pull)
+    }
+
+    /// Lets each reference mean the old image again; does nothing where it does.
+    pub(super) fn restore_tag(&mut self, context: &mut Context<'_>) -> Done {
+        for service in &context.plan.unit.services {
+            let Some(id) = &service.from.id else { continue };
+            let reference = Reference::parse(&service.from.reference).map_err(engine_step)?;
+            let restored = images::restore_tag(self.engine.docker(), &reference, id);
+            self.runtime.block_on(restored).map_err(engine_step)?;
+        }
+        Ok(Fact::Nothing)
+    }
+}
+
+async fn compare(
+    engine: &Engine,
+    plan: &Plan,
+    service: &ServicePlan,
+    new: &str,
+) -> Result<Vec<Finding>, Problem> {
+    let Some(old) = &service.from.id else { return Ok(Vec::new()) };
+    let docker = engine.docker();
+    let (old, new) = (images::inspect(docker, old).await?, images::inspect(docker, new).await?);
+    let mounted: Vec<String> = plan.data.iter().map(|mount| mount.destination.clone()).collect();
+    let port = plan.probes.inside.as_ref().filter(|p| p.service == service.name).map(|p| p.port);
+    Ok(image::compare(&old, &new, &mounted, port))
+}

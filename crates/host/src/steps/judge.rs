@@ -1,0 +1,128 @@
+//! Steps that judge: verify a version that was started, and watch it.
+
+use std::time::Duration;
+
+use mainstay_core::event::{Fact, Progress, ProgressUnit};
+use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::Plan;
+use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
+use mainstay_core::time::Timestamp;
+use mainstay_core::verdict::{Cause, Failure};
+use mainstay_core::watch::Mode;
+use mainstay_runner::Context;
+
+use super::containers::present;
+use super::trouble::engine_step;
+use super::{Done, Host, now};
+use crate::compose::Compose;
+use crate::discover::CONFIG_HASH;
+use crate::engine::Engine;
+use crate::watch::{self, End, Setup, Subject};
+
+/// How long the measurement of the downtime may take to see the answer that verification saw.
+const METER_LIMIT: Duration = Duration::from_secs(5);
+
+impl Host {
+    /// Health, inside, outside: does the version that was started work?
+    pub(super) fn verify(&mut self, step: Step, context: &mut Context<'_>) -> Done {
+        let plan = context.plan;
+        let spent = now().since(context.begun_at);
+        let limit = Duration::from_millis(plan.limits.startup_ms.saturating_sub(spent).max(1_000));
+        // Log lines of the start itself count; it happened in the step before this one.
+        let since = Timestamp(context.begun_at.0 - 1_000);
+        let end = self.observe(step, Mode::Start, limit, since, context)?;
+        let observations = match end {
+            End::Good(remarks) => remarks,
+            End::Bad(failure) => return Err(failure),
+            End::Interrupted(_) => return Err(interrupted()),
+        };
+        let startup_ms = now().since(context.begun_at);
+        let downtime_ms = self.downtime();
+        self.runtime.block_on(settled(&self.engine, plan, context));
+        Ok(Fact::Verified { startup_ms, downtime_ms, observations })
+    }
+
+    /// Stays and looks until the window ends. The deadline is that of the first begin, also after a restart.
+    pub(super) fn watch(&mut self, context: &mut Context<'_>) -> Done {
+        if let Some(meter) = &self.meter {
+            meter.closely(false);
+        }
+        let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
+        let limit = Duration::from_millis(deadline.since(now()).min(context.plan.limits.watch_ms));
+        let begun = context.begun_at;
+        let end = self.observe(Step::Watch, Mode::Watch, limit, now(), context)?;
+        let watched_ms = now().since(begun);
+        match end {
+            End::Good(observations) => Ok(Fact::Watched { watched_ms, cut_short: false, observations }),
+            End::Interrupted(observations) => Ok(Fact::Watched { watched_ms, cut_short: true, observations }),
+            End::Bad(failure) => Err(failure),
+        }
+    }
+
+    fn observe(
+        &self,
+        step: Step,
+        mode: Mode,
+        limit: Duration,
+        since: Timestamp,
+        context: &mut Context<'_>,
+    ) -> Result<End, Box<Failure>> {
+        let (plan, state) = (context.plan, context.state);
+        let listed = self.runtime.block_on(present(&self.engine, plan)).map_err(engine_step)?;
+        let subjects: Vec<Subject> = listed
+            .into_iter()
+            .map(|(service, listed)| Subject { service, container: listed.container })
+            .collect();
+        let setup = Setup { engine: &self.engine, plan, subjects: &subjects, mode, limit, since };
+        let total = u64::try_from(limit.as_millis()).ok();
+        let mut tell = |elapsed: Duration, missing: &[String]| {
+            context.progress(&Progress {
+                step,
+                what: missing.first().cloned().unwrap_or_else(|| "all is well".to_owned()),
+                done: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+                total,
+                unit: ProgressUnit::Millis,
+            });
+        };
+        let stop = || Self::cancelled(&self.interrupt, state);
+        self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)
+    }
+
+    fn downtime(&self) -> Option<u64> {
+        let meter = self.meter.as_ref()?;
+        self.runtime.block_on(meter.next_good(METER_LIMIT));
+        meter.take()
+    }
+}
+
+fn interrupted() -> Box<Failure> {
+    Box::new(Failure {
+        problem: Problem::new("interrupted", "the run was interrupted before the new version was verified"),
+        cause: Cause::Interrupted,
+        evidence: Vec::new(),
+    })
+}
+
+/// The operator's next plain `up -d` must change nothing: the hashes that Compose expects are those that the
+/// containers carry. Anything else is reported.
+async fn settled(engine: &Engine, plan: &Plan, context: &mut Context<'_>) {
+    let compose = Compose::for_project(&plan.unit.project).on_host(engine.host_for_children());
+    let (hashes, listed) = tokio::join!(compose.config_hashes(), present(engine, plan));
+    let (Ok(hashes), Ok(listed)) = (hashes, listed) else { return };
+    for (service, container) in listed {
+        let id = &container.container.id;
+        let answer = engine.call("inspect a container", engine.docker().inspect_container(id, None)).await;
+        let labels = answer.ok().and_then(|a| a.config?.labels).unwrap_or_default();
+        if let (Some(has), Some(wants)) = (labels.get(CONFIG_HASH), hashes.get(&service))
+            && has != wants
+        {
+            let message = format!("the next `up -d` would create {} again", container.container.name);
+            context.observe(
+                Finding::new("drift", Severity::Warning, message)
+                    .evidence(format!("Compose expects configuration {wants}, the container has {has}"))
+                    .advice("see what differs: `docker compose config`"),
+            );
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The containers' logs: followed while a version is judged, and the last lines of them.
+
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
+use futures_util::StreamExt as _;
+use mainstay_core::redflags;
+use mainstay_core::watch::Signal;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
+
+use super::{Setup, Subject};
+use crate::engine::Engine;
+
+/// A log that ended (the container did) is followed again after this long.
+const AGAIN: Duration = Duration::from_millis(100);
+/// Reading the end of a log takes no longer.
+const TAIL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Starts following the logs from the moment that the setup names.
+pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sender<Signal>) {
+    for subject in setup.subjects {
+        sources.spawn(follow(setup.engine.clone(), subject.clone(), setup.since.0, sender.clone()));
+    }
+}
+
+async fn follow(engine: Engine, subject: Subject, since_ms: i64, sender: Sender<Signal>) {
+    // Second of the newest line seen, and its time as the engine wrote it: lines are never taken in twice.
+    let mut since = i32::try_from(since_ms.div_euclid(1000)).unwrap_or(0);
+    let mut newest = String::new();
+    loop {
+        let options = options().follow(true).since(since).timestamps(true).build();
+        let mut stream = std::pin::pin!(engine.docker().logs(&subject.container.id, Some(options)));
+        while let Some(Ok(piece)) = stream.next().await {
+            for (time, line) in stamped(&piece) {
+                if !time.is_empty() && time <= newest {
+                    continue;
+                }
+                newest = time;
+                if let Some(second) = second(&newest) {
+                    since = second;
+                }
+                let signal = Signal::Log { container: subject.container.name.clone(), line };
+                if sender.send(signal).await.is_err() {
+                    return;
+                }
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn options() -> LogsOptionsBuilder {
+    LogsOptionsBuilder::default().stdout(true).stderr(true)
+}
+
+/// The lines of a piece of a log, each with its time.
+fn stamped(piece: &LogOutput) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(piece.as_ref()).into_owned();
+    let split = |line: &str| {
+        let (time, rest) = line.split_once(' ').unwrap_or((line, ""));
+        (time.to_owned(), rest.trim_end().to_owned())
+    };
+    text.lines().map(split).collect()
+}
+
+fn second(time: &str) -> Option<i32> {
+    i32::try_from(time.parse::<jiff::Timestamp>().ok()?.as_second()).ok()
+}
+
+/// The last lines of a container's log, oldest first. What can't be read is left out: it is evidence, wanted
+/// but not required.
+pub async fn tail(engine: &Engine, id: &str, lines: usize) -> Vec<String> {
+    read(engine, id, options().tail(&lines.to_string()).build()).await
+}
+
+async fn read(engine: &Engine, id: &str, options: LogsOptions) -> Vec<String> {
+    let mut stream = std::pin::pin!(engine.docker().logs(id, Some(options)));
+    let mut text = String::new();
+    let all = async {
+        while let Some(Ok(piece)) = stream.next().await {
+            text.push_str(&String::from_utf8_lossy(piece.as_ref()));
+        }
+    };
+    let _partial = tokio::time::timeout(TAIL_LIMIT, all).await;
+    text.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Errors a minute in the last ten minutes of a container's log.
+pub async fn errors_per_minute(engine: &Engine, id: &str, now_ms: i64) -> f64 {
+    const MINUTES: i32 = 10;
+    let since = i32::try_from(now_ms.div_euclid(1000)).unwrap_or(0) - MINUTES * 60;
+    let lines = read(engine, id, options().since(since).tail("5000").build()).await;
+    let errors = lines.iter().filter(|line| redflags::flag(line).is_some()).count();
+    f64::from(u32::try_from(errors).unwrap_or(u32::MAX)) / f64::from(MINUTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_from_lines() {
+        let message = "2026-01-01T00:00:01.000000005Z hello world\n".into();
+        let lines = stamped(&LogOutput::StdOut { message });
+        assert_eq!(lines[0].1, "hello world");
+        assert_eq!(second(&lines[0].0), Some(1_767_225_601));
+    }
+}

@@ -1,0 +1,144 @@
+//! What every command has: options, renderer, runtime, state directory, signals.
+
+use std::future::Future;
+use std::time::Duration;
+
+use mainstay_core::problem::Problem;
+use mainstay_host::discover::{self, Found};
+use mainstay_host::engine::Engine;
+use mainstay_host::plan::Wishes;
+use mainstay_host::steps::{now, vault_problem};
+use mainstay_runner::{Held, Lock, LockError};
+use mainstay_vault::Vault;
+use tokio::runtime::Runtime;
+
+use crate::cli::{Global, ProbeArgs, ServiceArgs, UpdateArgs};
+use crate::config::Settings;
+use crate::exit::Stop;
+use crate::interrupt::Interrupt;
+use crate::render::json::Json;
+use crate::render::terminal::Terminal;
+use crate::render::{Show, words};
+use crate::state::StateDir;
+
+/// What every command has.
+pub struct App {
+    /// Options of every command.
+    pub global: Global,
+    /// Who shows what happens.
+    pub show: Box<dyn Show>,
+    /// Where asynchronous work runs.
+    pub runtime: Runtime,
+    /// Where everything of ours is kept.
+    pub state: StateDir,
+    /// The signals.
+    pub interrupt: Interrupt,
+}
+
+impl App {
+    /// Sets everything up. An error comes with the renderer, so that it can be shown.
+    pub fn new(global: Global) -> Result<Self, (Box<dyn Show>, Stop)> {
+        let show: Box<dyn Show> =
+            if global.json { Box::new(Json::default()) } else { Box::new(Terminal::default()) };
+        let interrupt = match Interrupt::install() {
+            Ok(interrupt) => interrupt,
+            Err(problem) => return Err((show, problem.into())),
+        };
+        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let problem = Problem::new("state-runtime", "no threads can be started").because(error);
+                return Err((show, problem.into()));
+            }
+        };
+        let state = StateDir::locate(&global);
+        Ok(Self { global, show, runtime, state, interrupt })
+    }
+
+    /// Waits for work that changes nothing; a signal ends the wait.
+    pub fn wait<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let interrupted = async {
+            while !self.interrupt.came() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(Problem::new("interrupted", "interrupted before anything was changed"))
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => done,
+                stopped = interrupted => stopped,
+            }
+        })
+    }
+
+    /// Connects to the engine.
+    pub fn engine(&self) -> Result<Engine, Problem> {
+        self.wait(Engine::connect(self.global.host.as_deref()))
+    }
+
+    /// Finds a service.
+    pub fn find(&self, engine: &Engine, service: &str) -> Result<Found, Problem> {
+        self.wait(discover::discover(engine, service, &self.global.files))
+    }
+
+    /// What flags and configuration say about a service.
+    pub fn wishes(&self, found: &Found, args: &ServiceArgs) -> Result<Wishes, Problem> {
+        let mut wishes = self.probe_wishes(found, &args.probes)?;
+        wishes.forced.clone_from(&args.force);
+        Ok(wishes)
+    }
+
+    /// As [`App::wishes`], with the flags of an update.
+    pub fn update_wishes(&self, found: &Found, args: &UpdateArgs) -> Result<Wishes, Problem> {
+        let mut wishes = self.wishes(found, &args.service)?;
+        let millis = |flag: Option<crate::span::Span>| flag.map(crate::span::Span::millis);
+        wishes.watch_ms = millis(args.watch).or(wishes.watch_ms);
+        wishes.startup_ms = millis(args.startup).or(wishes.startup_ms);
+        wishes.probe_grace_ms = millis(args.probe_grace).or(wishes.probe_grace_ms);
+        wishes.probe_interval_ms = millis(args.probe_interval).or(wishes.probe_interval_ms);
+        Ok(wishes)
+    }
+
+    /// What flags and configuration say about asking a service.
+    pub fn probe_wishes(&self, found: &Found, flags: &ProbeArgs) -> Result<Wishes, Problem> {
+        let project = &found.project;
+        let settings = Settings::of(&project.directory, &project.name, &found.service, flags)?;
+        let millis = |span: Option<crate::span::Span>| span.map(crate::span::Span::millis);
+        Ok(Wishes {
+            url: settings.url,
+            ca: settings.ca,
+            resolve: settings.resolve,
+            port: settings.port,
+            path: settings.path,
+            watch_ms: millis(settings.watch),
+            startup_ms: millis(settings.startup),
+            probe_grace_ms: millis(settings.probe_grace),
+            probe_interval_ms: millis(settings.probe_interval),
+            forced: Vec::new(),
+            repository: self.state.path().join("repository"),
+        })
+    }
+
+    /// Takes the lock of the engine, or says who has it.
+    pub fn lock(&self, engine: &Engine, doing: &str) -> Result<Lock, Problem> {
+        let owner = Held { pid: std::process::id(), doing: doing.to_owned(), since: now() };
+        Lock::take(self.state.lock_dir(), engine.id(), &owner).map_err(|error| match error {
+            LockError::Held(Some(held)) => Problem::new("locked", "another run is at work on this engine")
+                .because(format!("{}, process {}, since {}", held.doing, held.pid, words::moment(held.since)))
+                .advise("wait until it has ended"),
+            LockError::Held(None) => Problem::new("locked", "another run is at work on this engine")
+                .advise("wait until it has ended"),
+            LockError::File { path, source } => {
+                Problem::new("lock-unusable", format!("the lock file {} can't be used", path.display()))
+                    .because(source)
+                    .advise("run as root, or as the user who ran mainstay before")
+            }
+        })
+    }
+
+    /// The repository, if there is one.
+    pub fn vault(&self) -> Result<Option<Vault>, Problem> {
+        Vault::open(self.state.path()).map_err(|e| vault_problem("the backup repository can't be used", &e))
+    }
+}

@@ -1,0 +1,73 @@
+//! The commands, one file each.
+
+mod app;
+mod backup;
+mod backups;
+mod check;
+mod completions;
+mod doctor;
+mod plan;
+mod restore;
+mod resume;
+mod rollback;
+mod run;
+mod runs;
+mod show;
+mod status;
+mod update;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{DONE, Stop};
+use crate::render::Ending;
+
+use app::App;
+
+/// Runs the command and returns the exit status.
+pub fn run(cli: Cli) -> u8 {
+    if let Command::Completions { shell } = &cli.command {
+        return completions::script(*shell);
+    }
+    if let Command::ConfigSchema = &cli.command {
+        return completions::schema();
+    }
+    let mut app = match App::new(cli.global) {
+        Ok(app) => app,
+        Err((mut show, stop)) => {
+            show.ended(&ending(&stop));
+            return stop.code;
+        }
+    };
+    match dispatch(&mut app, cli.command) {
+        Ok(code) => {
+            let word = if code == DONE { "done" } else { "done-with-warnings" };
+            app.show.ended(&Ending { word, exit_code: code, problem: None, service: None });
+            code
+        }
+        Err(stop) => {
+            app.show.ended(&ending(&stop));
+            stop.code
+        }
+    }
+}
+
+fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
+    match command {
+        Command::Status => status::status(app),
+        Command::Check(args) => check::check(app, &args),
+        Command::Plan(args) => plan::plan(app, &args),
+        Command::Update(args) => update::update(app, &args),
+        Command::Backup(args) => backup::backup(app, &args),
+        Command::Backups(args) => backups::backups(app, &args),
+        Command::Restore(args) => restore::restore(app, &args),
+        Command::Rollback(args) => rollback::rollback(app, &args),
+        Command::Runs(args) => runs::runs(app, &args),
+        Command::Show(args) => show::show(app, &args),
+        Command::Resume(args) => resume::resume(app, &args),
+        Command::Doctor => doctor::doctor(app),
+        Command::Completions { .. } | Command::ConfigSchema => Ok(DONE),
+    }
+}
+
+fn ending(stop: &Stop) -> Ending<'_> {
+    Ending { word: stop.word(), exit_code: stop.code, problem: Some(&stop.problem), service: stop.service }
+}

@@ -1,0 +1,152 @@
+//! From a draft to the end of its run: show, ask, journal, perform.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use mainstay_core::event::Event;
+use mainstay_core::plan::Plan;
+use mainstay_core::problem::{Problem, ServiceState};
+use mainstay_core::step::Step;
+use mainstay_host::engine::Engine;
+use mainstay_host::files::RunDir;
+use mainstay_host::plan::Draft;
+use mainstay_host::steps::{Host, now};
+use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
+
+use super::app::App;
+use crate::exit::{FAILED, Stop};
+use crate::render::words;
+use crate::state::journal_problem;
+
+/// What is held while a run is prepared and performed.
+pub struct Ready {
+    /// The engine.
+    pub engine: Engine,
+    /// The journal.
+    pub journal: Journal,
+    /// One run at a time.
+    pub lock: Lock,
+}
+
+/// Connects, opens the journal, takes the lock, and refuses while another run is unfinished.
+pub fn ready(app: &App, doing: &str) -> Result<Ready, Stop> {
+    let engine = app.engine().map_err(Stop::untouched)?;
+    let lock = app.lock(&engine, doing).map_err(Stop::untouched)?;
+    let journal = app.state.journal().map_err(Stop::untouched)?;
+    if let Some(run) = journal.unfinished().map_err(|e| Stop::untouched(journal_problem(&e)))? {
+        let problem = Problem::new("unfinished-run", format!("run {run} was cut off and has not ended"))
+            .because("a service may be half updated")
+            .advise(format!("bring it to an end: `mainstay resume {run}`"));
+        return Err(Stop::untouched(problem));
+    }
+    Ok(Ready { engine, journal, lock })
+}
+
+/// Shows the draft, refuses or asks, and performs it.
+pub fn carry_out(app: &mut App, ready: Ready, draft: &Draft, yes: bool) -> Result<u8, Stop> {
+    let run = new_id();
+    let estimate = estimate(&ready.journal, &draft.plan);
+    app.show.plan(&draft.plan, Some(&run), &estimate);
+    if let Some(problem) = draft.refusal() {
+        return Err(Stop::untouched(problem));
+    }
+    if !yes {
+        ask(app, &draft.plan).map_err(Stop::untouched)?;
+    }
+    let directory = RunDir::create(app.state.path(), &run).map_err(|e| Stop::untouched(e.into()))?;
+    draft.store(&directory).map_err(|e| Stop::untouched(e.into()))?;
+    let Ready { engine, mut journal, lock } = ready;
+    let entry = journal.start(&run, &draft.plan, now()).map_err(|e| Stop::untouched(journal_problem(&e)))?;
+    app.show.entry(&entry);
+    perform(app, engine, &mut journal, &lock, &run, directory)
+}
+
+/// Performs a run that the journal holds, to its end.
+pub fn perform(
+    app: &mut App,
+    engine: Engine,
+    journal: &mut Journal,
+    _lock: &Lock,
+    run: &str,
+    directory: RunDir,
+) -> Result<u8, Stop> {
+    let handle = app.runtime.handle().clone();
+    let mut host = Host::new(engine, handle, app.state.path(), directory, app.interrupt.flag());
+    let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
+        problem: run_problem(run, &error),
+        code: FAILED,
+        service: Some(ServiceState::Down),
+    })?;
+    Ok(conclusion.exit_code())
+}
+
+fn run_problem(run: &str, error: &RunError) -> Problem {
+    let problem = match error {
+        RunError::Journal(error) => journal_problem(error),
+        RunError::Order(error) => Problem::new("run-order", "a step out of order was stopped").because(error),
+    };
+    problem.advise(format!("nothing was begun after that; then: `mainstay resume {run}`"))
+}
+
+fn ask(app: &mut App, plan: &Plan) -> Result<(), Problem> {
+    let declined = || Problem::new("declined", "not begun");
+    if app.global.json || !std::io::stdin().is_terminal() {
+        return Err(Problem::new("usage", "there is nobody to ask whether to go on")
+            .advise("look at the plan, then say `--yes`"));
+    }
+    let mut err = std::io::stderr();
+    let _ = write!(err, "\n{} {}? [y/N] ", plan.kind.word(), plan.unit.id());
+    let _ = err.flush();
+    let mut answer = String::new();
+    // Ctrl-C at the question ends the read on most terminals; whichever way it ends, only yes is yes.
+    std::io::stdin().lock().read_line(&mut answer).map_err(|e| declined().because(e))?;
+    let yes = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    if yes && !app.interrupt.came() { Ok(()) } else { Err(declined()) }
+}
+
+/// The time of its start and a random part, so that ids sort by age.
+fn new_id() -> String {
+    let time = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut random = [0_u8; 2];
+    let read = std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| std::io::Read::read_exact(&mut source, &mut random));
+    if read.is_err() {
+        random = (std::process::id() as u16).to_be_bytes();
+    }
+    format!("{time}-{:02x}{:02x}", random[0], random[1])
+}
+
+/// What the last runs of the same service took, for people.
+pub fn estimate(journal: &Journal, plan: &Plan) -> Vec<String> {
+    let Ok(runs) = journal.runs() else { return Vec::new() };
+    let own = |run: &&RunSummary| {
+        run.project == plan.unit.project.name && run.service == plan.unit.service && run.ended_at.is_some()
+    };
+    let Some(last) = runs.iter().filter(own).find(|run| run.kind == plan.kind.word()) else {
+        return Vec::new();
+    };
+    let Ok((_, state)) = journal.replay(&last.id) else { return Vec::new() };
+    let took = |wanted: &[Step]| -> u64 {
+        state.timings().iter().filter(|(step, _)| wanted.contains(step)).map(|(_, millis)| millis).sum()
+    };
+    let down = took(&[Step::CreateContainers, Step::BackUpCutover, Step::StartNew]);
+    let mut lines =
+        vec![format!("live backup {}, as in run {}", words::millis(took(&[Step::BackUpLive])), last.id)];
+    if down > 0 {
+        lines.push(format!("cutover {}, until the new version starts", words::millis(down)));
+    }
+    if let Some(downtime) = downtime(journal, &last.id) {
+        lines.push(format!("downtime as seen from outside {}", words::millis(downtime)));
+    }
+    lines
+}
+
+fn downtime(journal: &Journal, run: &str) -> Option<u64> {
+    use mainstay_core::event::{Fact, Outcome};
+    journal.entries(run).ok()?.into_iter().find_map(|entry| match entry.event {
+        Event::StepEnded {
+            step: Step::VerifyNew,
+            outcome: Outcome::Done { fact: Fact::Verified { downtime_ms, .. } },
+        } => downtime_ms,
+        _ => None,
+    })
+}
