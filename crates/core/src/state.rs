@@ -459,7 +459,7 @@ fn interrupted() -> Failure {
 fn asked_for_by_operator() -> Failure {
     Failure {
         problem: Problem::new("rollback-requested", "the operator asked for the rollback"),
-        cause: Cause::Step,
+        cause: Cause::Requested,
         evidence: Vec::new(),
     }
 }

@@ -70,6 +70,8 @@ pub enum Cause {
     Foreign,
     /// The operator asked to stop.
     Interrupted,
+    /// The operator asked for just this: a rollback of a kept update.
+    Requested,
 }
 
 /// How a run ended.
@@ -114,6 +116,7 @@ impl Conclusion {
             {
                 130
             }
+            Self::RolledBack { failure, .. } if failure.cause == Cause::Requested => 0,
             Self::RolledBack { .. } => 4,
             Self::AsBefore { .. } => 1,
             Self::NeedsPerson { .. } => 5,

@@ -170,6 +170,13 @@ mod tests {
         assert_eq!((settings.port, settings.watch.unwrap().millis()), (Some(3), 60_000));
     }
 
+    /// Regenerate with: `mainstay config-schema > docs/mainstay.schema.json`.
+    #[test]
+    fn the_schema_that_ships_is_this_one() {
+        let shipped = include_str!("../../../docs/mainstay.schema.json");
+        assert_eq!(shipped.trim_end(), super::schema());
+    }
+
     #[test]
     fn every_key_of_the_schema_is_known_to_the_nearest_key_search() {
         let schema: serde_json::Value = serde_json::from_str(&super::schema()).unwrap();

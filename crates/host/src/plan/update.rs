@@ -42,12 +42,13 @@ pub async fn update(
     let compose = Compose::for_project(&found.project).on_host(engine.host_for_children());
     compose.version().await?;
     let before = compose.config().await?;
-    let current = reference(&before, &found.service)?;
+    let image = image(&before, &found.service)?;
+    let current = Reference::parse(image)?;
     let old_tag = current.effective_tag().unwrap_or_default().to_owned();
     let wanted = current.with_tag(&update.to);
     let added = variables::wanted(update)?;
 
-    let mut edits = if old_tag == update.to { Vec::new() } else { retag(found, &current, &update.to)? };
+    let mut edits = if old_tag == update.to { Vec::new() } else { retag(found, image, &update.to)? };
     let (target, notes) = variables::target(found, &before, &added)?;
     variables::add(&mut edits, target.as_deref(), &added)?;
     let edited: Vec<(PathBuf, Vec<u8>)> = edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
@@ -75,18 +76,18 @@ pub async fn update(
     Ok(Draft { plan, files })
 }
 
-fn reference(config: &Value, service: &str) -> Result<Reference, Problem> {
+/// The image as Compose resolves it.
+fn image<'a>(config: &'a Value, service: &str) -> Result<&'a str, Problem> {
     let image = config["services"][service]["image"].as_str();
-    let image = image.filter(|image| !image.is_empty()).ok_or_else(|| {
+    image.filter(|image| !image.is_empty()).ok_or_else(|| {
         Problem::new("image-not-set", format!("the service {service} names no image"))
             .because("it is built from source (`build:`), or its profile is not active")
             .advise("only services with an `image:` can be updated to a tag")
-    })?;
-    Reference::parse(image)
+    })
 }
 
 /// The edits that change the tag where it stands.
-fn retag(found: &Found, current: &Reference, tag: &str) -> Result<Vec<Edited>, Problem> {
+fn retag(found: &Found, image: &str, tag: &str) -> Result<Vec<Edited>, Problem> {
     let mut sources = Vec::new();
     let roles = [(&found.project.files, edit::Role::Compose), (&found.project.env_files, edit::Role::Env)];
     for (paths, role) in roles {
@@ -96,7 +97,7 @@ fn retag(found: &Found, current: &Reference, tag: &str) -> Result<Vec<Edited>, P
         }
     }
     let shell = |name: &str| std::env::var(name).ok();
-    let retag = edit::retag(&sources, &found.service, &current.to_string(), tag, &shell)?;
+    let retag = edit::retag(&sources, &found.service, image, tag, &shell)?;
     Ok(retag.edits)
 }
 
@@ -104,7 +105,7 @@ fn retag(found: &Found, current: &Reference, tag: &str) -> Result<Vec<Edited>, P
 async fn resolve(engine: &Engine, config: &Value, unit: &[String]) -> Result<Vec<Image>, Problem> {
     let mut images = Vec::new();
     for service in unit {
-        let reference = reference(config, service)?;
+        let reference = Reference::parse(image(config, service)?)?;
         let (id, digest) = match images::resolve(engine.docker(), &reference).await? {
             Remote::Published { digest, .. } => (None, Some(digest)),
             Remote::LocalOnly { image_id } => (Some(image_id), None),
