@@ -48,7 +48,7 @@ pub fn drive(
     if entries.len() > 1 {
         loop_.append(Event::Resumed)?;
     }
-    loop_.to_the_end()
+    loop_.finish_run()
 }
 
 struct Loop<'a> {
@@ -63,7 +63,7 @@ struct Loop<'a> {
 }
 
 impl Loop<'_> {
-    fn to_the_end(&mut self) -> Result<Conclusion, RunError> {
+    fn finish_run(&mut self) -> Result<Conclusion, RunError> {
         loop {
             if let (Some(signal), false) = (self.world.interruption(), self.state.interrupted()) {
                 self.append(Event::Interrupted { signal })?;

@@ -2,6 +2,13 @@
 //! three faults a run. The laws are asserted inside the simulated world at every effect; here, that every run
 //! ends, and where.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the number of schedules, and which one broke a law"
+)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mainstay_core::event::{Entry, Progress};
