@@ -407,10 +407,11 @@ impl RunState {
     }
 
     /// Before the cutover an interruption turns the run back; a verified new version is kept; a way back, and
-    /// a restoration that moves data, are finished.
+    /// a restoration that moves data, are finished; and what is done already stays done.
     fn interrupt(&mut self, plan: &Plan) {
         self.interrupted = true;
-        if self.running.is_some() || self.course != Course::Forward || self.new_version_verified {
+        let complete = self.done.contains(&Step::Document);
+        if self.running.is_some() || self.course != Course::Forward || self.new_version_verified || complete {
             return;
         }
         if let Some(tier) = self.first_tier(plan) {

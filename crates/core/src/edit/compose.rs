@@ -6,7 +6,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use yaml_edit::{AnchorRegistry, Document, Mapping, YamlNode};
+use yaml_edit::{AnchorRegistry, Mapping, YamlFile, YamlNode};
 
 use super::{BOM, Role, SourceFile};
 use crate::problem::Problem;
@@ -64,7 +64,9 @@ enum Search {
 fn in_file(files: &[SourceFile], index: usize, service: &str, depth: usize) -> Result<Search, Problem> {
     let file = &files[index];
     let (text, shift) = text(file)?;
-    let document = Document::from_str(text).map_err(|error| invalid(file, None, &error.to_string()))?;
+    // The whole file, not one document: comments may stand before `---`, and positions count from the start.
+    let tree = YamlFile::from_str(text).map_err(|error| invalid(file, None, &error.to_string()))?;
+    let Some(document) = tree.document() else { return Ok(Search::Absent) };
     let tree = Tree { anchors: AnchorRegistry::from_document(&document) };
     let mapping = document
         .as_mapping()

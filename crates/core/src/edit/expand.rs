@@ -7,6 +7,7 @@ use super::dotenv::{self, Assignment, Quote};
 use super::template::{self, Otherwise, Piece};
 use super::{Role, SourceFile};
 use crate::problem::Problem;
+use crate::redact;
 
 /// Variables in values of variables in defaults: deeper than this nobody writes, and cycles end here.
 const DEEPEST: usize = 16;
@@ -82,13 +83,14 @@ pub fn agrees(atoms: &Atoms, found: &Found, service: &str, resolved: &str) -> Re
         return Ok(());
     }
     let what = format!("it is not known where the image tag of {service} comes from");
-    let problem = Problem::new("tag-unknown", what).because(format!("the files say «{}»", found.text));
+    let problem =
+        Problem::new("tag-unknown", what).because(redact::line(&format!("the files say «{}»", found.text)));
     Err(match atoms.unset.first() {
         Some(name) => problem
             .because(format!("{name} is set neither in the environment nor in an env file"))
             .advise(format!("set {name} in the project's `.env`, then update again")),
         None => problem
-            .because(format!("this gives «{text}», Compose resolves «{resolved}»"))
+            .because(redact::line(&format!("this gives «{text}», Compose resolves «{resolved}»")))
             .advise("run mainstay with the same environment and env files as Compose"),
     })
 }

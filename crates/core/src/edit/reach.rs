@@ -159,6 +159,9 @@ impl Tags<'_> {
     /// Whether `new` is `old` with the tag replaced, or with the part of it replaced that a variable may hold
     /// (`1.0` of `v1.0-alpine`), where that stands as a word.
     fn explain(&self, old: &str, new: &str) -> bool {
+        if self.old.is_empty() {
+            return new.strip_prefix(old).and_then(|rest| rest.strip_prefix(':')) == Some(self.new);
+        }
         let shorter = self.old.len().min(self.new.len());
         let prefix = self.old.bytes().zip(self.new.bytes()).take_while(|(a, b)| a == b).count();
         let suffix = self.old.bytes().rev().zip(self.new.bytes().rev()).take_while(|(a, b)| a == b).count();

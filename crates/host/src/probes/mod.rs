@@ -1,1 +1,101 @@
-//! (being written)
+//! Asks a service whether it works: from inside its network, and from outside as its users reach it.
+//!
+//! Invariant: a question ends within its limit, reads a bounded number of bytes, changes nothing, and its
+//! answer holds no secret (of a URL, neither login nor query is shown). A question that can't be asked is an
+//! answer that isn't ok, never an error: who asks every few seconds wants one kind of answer. What this
+//! module does not do: repeat questions, or decide what a bad answer means.
+
+mod inside;
+mod outside;
+mod tls;
+mod wire;
+
+use std::time::Instant;
+
+use mainstay_core::redact;
+
+pub use inside::inside;
+pub use outside::{Outside, outside};
+
+use wire::Reply;
+
+/// How much of a text that a server chose is shown.
+const SHOWN_CHARS: usize = 120;
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the service works, as far as this question tells.
+    pub ok: bool,
+    /// The HTTP status, where one came.
+    pub status: Option<u16>,
+    /// From the question until the answer's headers, or until it was clear that none comes; milliseconds.
+    pub took_ms: u64,
+    /// For people, without secrets: `HTTP 200 in 12 ms`, `connection refused by 172.18.0.2:8080`.
+    pub detail: String,
+    /// The certificate that the server showed, also where it was not accepted.
+    pub certificate: Option<Certificate>,
+}
+
+/// A server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Valid until then, in milliseconds since 1970.
+    pub not_after_ms: i64,
+    /// Whole days until then; negative where it has expired.
+    pub days_left: i64,
+    /// Who issued it.
+    pub issuer: String,
+    /// Whom it was issued to.
+    pub subject: String,
+    /// Why it was not accepted; `None` where it was.
+    pub trouble: Option<String>,
+}
+
+/// Whether a status says that the service works. Without a baseline everything below 500 does. With one, the
+/// class (2xx, 3xx, …) has to be the same or better; a 5xx counts only where the baseline was the very same.
+#[must_use]
+pub fn acceptable(status: u16, baseline: Option<u16>) -> bool {
+    match baseline {
+        Some(before) if status == before => true,
+        _ if status >= 500 => false,
+        Some(before) => status / 100 <= before / 100,
+        None => true,
+    }
+}
+
+impl Answer {
+    fn replied(reply: &Reply, baseline: Option<u16>, took_ms: u64, certificate: Option<Certificate>) -> Self {
+        let ok = acceptable(reply.status, baseline);
+        let mut detail = format!("HTTP {}", reply.status);
+        if let Some(place) = &reply.location {
+            detail.push_str(&format!(" to {place}"));
+        }
+        detail.push_str(&format!(" in {took_ms} ms"));
+        if let Some(before) = baseline.filter(|_| !ok) {
+            detail.push_str(&format!(", before it was {before}"));
+        }
+        Self { ok, status: Some(reply.status), took_ms, detail, certificate }
+    }
+
+    fn failed(reason: String, took_ms: u64, certificate: Option<Certificate>) -> Self {
+        Self { ok: false, status: None, took_ms, detail: reason, certificate }
+    }
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Text that the other side chose, as it may be shown: one line, short, redacted.
+fn presentable(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut shown: String = plain.trim().chars().take(SHOWN_CHARS).collect();
+    if plain.trim().chars().count() > SHOWN_CHARS {
+        shown.push('…');
+    }
+    redact::line(&shown)
+}
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,20 @@ fn carriage_returns_a_byte_order_mark_and_a_missing_line_end_survive() {
 }
 
 #[test]
+fn documents_may_have_marks_and_comments_around_them() {
+    let body = "services:\n  app:\n    image: 127.0.0.1:5000/lab/x:1.0.0\n";
+    for (text, line) in [
+        (format!("# x:1.0.0, ä\n# more\n---\n{body}"), 6),
+        (format!("%YAML 1.1\n---\n{body}...\n# end\n"), 5),
+        (format!("---\n{body}\n\n# end"), 4),
+        (format!("\u{feff}# top\r\n---\r\n{}", body.replace('\n', "\r\n")), 5),
+        (format!("\n\n   # indented\n{body}"), 6),
+    ] {
+        one(&text, "/x:1.0.0", "/x:1.1.0", &format!("line {line} of /srv/app/compose.yml"));
+    }
+}
+
+#[test]
 fn a_missing_tag_is_added() {
     let bare = |image: &str| [compose(FILE, &format!("services:\n  app:\n    image: {image}\n"))];
     let place = "line 3 of /srv/app/compose.yml";
@@ -160,7 +174,7 @@ fn defaults_are_edited_in_the_file() {
         "127.0.0.1:5000/lab/x:${TAG:-1.0.0}${SUFFIX:-}",
     ] {
         let place = "the default of TAG in line 3 of /srv/app/compose.yml";
-        one(&with(image), "TAG:-1.0.0".trim_start_matches("TAG:-"), "1.1.0", place);
+        one(&with(image), "1.0.0", "1.1.0", place);
     }
     let place = "the default of IMAGE in line 3 of /srv/app/compose.yml";
     one(&with("${IMAGE:-127.0.0.1:5000/lab/x:1.0.0}"), "x:1.0.0", "x:1.1.0", place);

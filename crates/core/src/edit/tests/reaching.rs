@@ -49,8 +49,11 @@ fn a_variable_may_hold_a_part_of_the_tag() {
 
 #[test]
 fn an_image_may_get_its_first_tag() {
-    let project = |image: &str| json!({"services": {"app": {"image": image}}});
-    assert_eq!(prove(&project("r:5000/x"), &project("r:5000/x:1"), "app", "", "1", &[]).unwrap(), ["app"]);
+    let project = |image: &str, other: &str| json!({"services": {"app": {"image": image, "labels": {"image": other}}}, "x-image": image});
+    let (before, after) = (project("r:5000/x", "r:5000/x"), project("r:5000/x:1", "r:5000/x:1"));
+    assert_eq!(prove(&before, &after, "app", "", "1", &[]).unwrap(), ["app"]);
+    let after = project("r:5000/x:1", "other:1");
+    assert_eq!(prove(&before, &after, "app", "", "1", &[]).unwrap_err().code, "edit-reaches-further");
 }
 
 #[test]
