@@ -142,11 +142,7 @@ fn explained(change: &Change, unit: &[String], tags: &Tags<'_>, added: &[String]
         (Value::String(old), Value::String(new)) => tags.explain(old, new),
         _ => false,
     };
-    // The image of a unit's service may change in its tag only, so that it is judged above, never here.
-    let image = matches!(&change.path[..], [_, _, key] if key == "image");
-    if image && inside {
-        return is_retag(change, tags.old, tags.new);
-    }
+    // A member's image is explained too: to be a member is to have got the tag, and nothing else.
     (extension && follows) || (inside && (variable || follows))
 }
 

@@ -255,6 +255,7 @@ fn no_false_alarms() {
         "2026-01-05 10:11:12 UTC [1] LOG:  database system was not properly shut down; automatic recovery in progress",
         "2026-01-05 10:11:12 UTC [99] STATEMENT:  select * from errors where message = 'ERROR: out of memory'",
         "1:M 05 Jan 2026 10:11:12.345 * Ready to accept connections",
+        "1:S 05 Jan 2026 10:11:12.345 * Error condition on socket for SYNC: Connection refused",
         "1:M 05 Jan 2026 10:11:12.345 # WARNING Memory overcommit must be enabled! Without it, a background save may fail.",
         "10.0.0.1 - - [05/Jan/2026:10:11:12 +0000] \"GET /errors/404?q=ENOSPC HTTP/1.1\" 200 12 \"-\" \"curl\"",
         "2026-01-05T10:11:12.345Z INFO GET / 500",

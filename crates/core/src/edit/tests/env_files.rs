@@ -49,6 +49,9 @@ fn a_variable_may_hold_the_whole_reference() {
 fn values_may_be_interpolated_themselves() {
     let text = "TAG=1.0\nIMAGE=x:${TAG}\n";
     tag("$IMAGE", text, "x:1.0", "1.1", "1.0", "1.1", "TAG in line 1 of /srv/.env");
+    // A value sees what stands above it.
+    let text = "T=1.0\nTAG=$T\nT=2.0\n";
+    tag("x:$TAG", text, "x:1.0", "1.1", "1.0", "1.1", "T in line 1 of /srv/.env");
     let text = "IMAGE=\"x:${NO:-1.0}\"\n";
     tag("$IMAGE", text, "x:1.0", "1.1", "1.0", "1.1", "the default of NO in line 1 of /srv/.env");
 }

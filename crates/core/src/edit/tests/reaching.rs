@@ -48,6 +48,15 @@ fn a_variable_may_hold_a_part_of_the_tag() {
 }
 
 #[test]
+fn a_part_of_a_number_is_no_part_of_a_tag() {
+    let project = |tag: &str, port: &str| json!({"services": {"app": {"image": format!("x:v{tag}"), "environment": {"PORT": port}}}});
+    let proven = |from: &str, to: &str| prove(&project("1", from), &project("2", to), "app", "v1", "v2", &[]);
+    assert_eq!(proven("1", "2").unwrap(), ["app"]);
+    assert_eq!(proven("80/1", "80/2").unwrap(), ["app"]);
+    assert_eq!(proven("8081", "8082").unwrap_err().code, "edit-reaches-further");
+}
+
+#[test]
 fn an_image_may_get_its_first_tag() {
     let project = |image: &str, other: &str| json!({"services": {"app": {"image": image, "labels": {"image": other}}}, "x-image": image});
     let (before, after) = (project("r:5000/x", "r:5000/x"), project("r:5000/x:1", "r:5000/x:1"));
