@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::probing::PATIENCE;
 use crate::discover;
 use crate::engine::Engine;
-use crate::probes::{self, Answer};
+use crate::probes::{self, Answer, Outside};
 
 /// Between two questions around a cutover: what the figure is exact to.
 const CLOSE: Duration = Duration::from_millis(40);
@@ -80,8 +80,9 @@ impl Drop for Meter {
 }
 
 async fn measure(engine: Engine, plan: Plan, gaps: Arc<Mutex<Gaps>>, close: Arc<AtomicBool>) {
+    let outside = plan.probes.outside.as_ref().map(Outside::new);
     loop {
-        let good = ask(&engine, &plan).await.is_some_and(|answer| answer.ok);
+        let good = ask(&engine, &plan, outside.as_ref()).await.is_some_and(|answer| answer.ok);
         if good {
             let mut gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -94,9 +95,9 @@ async fn measure(engine: Engine, plan: Plan, gaps: Arc<Mutex<Gaps>>, close: Arc<
     }
 }
 
-async fn ask(engine: &Engine, plan: &Plan) -> Option<Answer> {
-    if let Some(probe) = &plan.probes.outside {
-        return Some(probes::outside(probe, PATIENCE).await);
+async fn ask(engine: &Engine, plan: &Plan, outside: Option<&Outside>) -> Option<Answer> {
+    if let Some(outside) = outside {
+        return Some(outside.ask(PATIENCE).await);
     }
     let probe = plan.probes.inside.as_ref()?;
     // The container is another one after each cutover.

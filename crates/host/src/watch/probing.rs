@@ -38,8 +38,9 @@ pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sende
     if let Some(probe) = setup.plan.probes.outside.clone() {
         let sender = sender.clone();
         sources.spawn(async move {
+            let outside = probes::Outside::new(&probe);
             loop {
-                let answer = probes::outside(&probe, PATIENCE).await;
+                let answer = outside.ask(PATIENCE).await;
                 let signal = Signal::Probe { place: Place::Outside, ok: answer.ok, detail: answer.detail };
                 if sender.send(signal).await.is_err() {
                     return;
