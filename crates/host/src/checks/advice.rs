@@ -59,6 +59,16 @@ pub(super) fn short(id: &str) -> &str {
     bare.get(..12).unwrap_or(bare)
 }
 
+/// Which configuration a container was made from, and which one the files have.
+pub(super) fn hashes(actual: Option<&str>, expected: &str) -> String {
+    match actual {
+        Some(actual) => {
+            format!("made from configuration {}, the file has {}", short(actual), short(expected))
+        }
+        None => format!("it carries no hash of its configuration, the file has {}", short(expected)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,8 +19,8 @@ pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
         Finding::new(ID, Severity::Warning, message)
             .evidence(format!("{files}, {} in the volume {}", human(mount.bytes), mount.name))
             .advice(format!(
-                "it is backed up and carried over; for the future, name it in the Compose file (`volumes: [NAME:{}]`) and \
-                 copy the data there: `docker compose down` would lose sight of it",
+                "it is backed up and carried over; for the future, name it in the Compose file (`volumes: \
+                 [NAME:{}]`) and copy the data there: `docker compose down` would lose sight of it",
                 mount.destination
             ))
     });

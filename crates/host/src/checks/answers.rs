@@ -1,6 +1,6 @@
 //! `inside` and `url`: what the probes said before the update. The state before has to be good to be
-//! comparable. A certificate that is refused is the certificate check's to report, so that one fault needs one
-//! `--force`.
+//! comparable. One fault needs one `--force`: a certificate that is refused is the certificate check's to
+//! report, and a container that does not run is `state`'s.
 
 use mainstay_core::finding::{Finding, Severity};
 
@@ -12,27 +12,29 @@ pub(super) const INSIDE: &str = "inside";
 pub(super) const URL: &str = "url";
 
 pub(super) fn inside(input: &Input<'_>) -> Vec<Finding> {
-    let Some(probe) = &input.survey.probes.inside else {
-        return unknown(input.survey).into_iter().collect();
-    };
+    let survey = input.survey;
+    let Some(probe) = &survey.probes.inside else { return unknown(survey).into_iter().collect() };
     let Some(answer) = &input.asked.inside else { return Vec::new() };
     let service = &probe.service;
-    let place = format!("port {} (from {})", probe.port, probe.detected_from);
-    let evidence = format!("{place}, path {}: {}", probe.path, answer.detail);
+    let container = survey.of(service).and_then(|s| s.containers.first());
+    if container.is_some_and(|c| c.status != "running") {
+        return Vec::new();
+    }
     let found = if answer.ok {
         poor(INSIDE, service, "inside its network", answer).map(|finding| {
-            finding
-                .advice("name a path that answers 200: `path = \"/health\"` for the service in mainstay.toml")
+            finding.advice(format!("name a path that answers 200: `path = …` for {service} in mainstay.toml"))
         })
     } else {
-        Some(Finding::new(INSIDE, Severity::Required, format!("{service} does not answer inside its network")).advice(
-            format!(
-                "see what it listens on: `docker logs --tail 50 CONTAINER`; where another port or path is right, say \
-                 so: `port = …`, `path = …` for {service} in mainstay.toml"
-            ),
-        ))
+        let message = format!("{service} does not answer inside its network");
+        let container = container.map_or(service.as_str(), |c| &c.name);
+        Some(Finding::new(INSIDE, Severity::Required, message).advice(format!(
+            "see what it listens on: `docker logs --tail 50 {container}`; where another port or path is right, \
+             say so: `port = …`, `path = …` for {service} in mainstay.toml"
+        )))
     };
-    found.map(|f| f.evidence(evidence)).into_iter().collect()
+    let seen =
+        format!("port {} (from {}), path {}: {}", probe.port, probe.detected_from, probe.path, answer.detail);
+    found.map(|f| f.evidence(seen)).into_iter().collect()
 }
 
 pub(super) fn url(input: &Input<'_>) -> Vec<Finding> {
@@ -47,16 +49,17 @@ pub(super) fn url(input: &Input<'_>) -> Vec<Finding> {
     let shown = crate::probes::shown(&probe.url);
     let found = if answer.ok {
         poor(URL, service, &format!("at {shown}"), answer).map(|finding| {
-            finding.advice("name a URL that answers 200: `url = \"https://…/health\"` in mainstay.toml")
+            finding.advice("name a URL that answers 200: `--url URL`, or `url = …` in mainstay.toml")
         })
     } else {
-        Some(Finding::new(URL, Severity::Required, format!("{service} does not answer at {shown}")).advice(format!(
-            "see what its users get: `curl -sv {shown}`; where another URL is right, say so: `--url URL`, or `url = \
-             …` in mainstay.toml"
+        let message = format!("{service} does not answer at {shown}");
+        Some(Finding::new(URL, Severity::Required, message).advice(format!(
+            "see what its users get: `curl -sv {shown}`; where another URL is right, say so: `--url URL`, or \
+             `url = …` in mainstay.toml"
         )))
     };
-    let evidence = format!("{shown} (from {}): {}", probe.detected_from, answer.detail);
-    found.map(|f| f.evidence(evidence)).into_iter().collect()
+    let seen = format!("{shown} (from {}): {}", probe.detected_from, answer.detail);
+    found.map(|f| f.evidence(seen)).into_iter().collect()
 }
 
 /// An answer that counts, but that a broken version may give as well.
@@ -113,6 +116,13 @@ mod tests {
         let url = case.check(url).remove(0);
         assert_eq!(url.severity, Severity::Required);
         assert!(url.evidence[0].contains("HTTP 502") && !format!("{url:?}").contains("hunter2"), "{url:?}");
+    }
+
+    #[test]
+    fn what_does_not_run_is_for_the_state_to_report() {
+        let mut case = Case::of(vec![ContainerFacts { status: "paused".into(), ..container("web-1") }]);
+        case.asked.inside = Some(answer(false, None, "the container is paused"));
+        assert_eq!(case.check(inside), []);
     }
 
     #[test]

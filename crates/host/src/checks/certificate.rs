@@ -1,5 +1,5 @@
-//! `certificate`: whether the URL's certificate is accepted, and how long it is valid. Looks at what the probe
-//! was shown in its own handshake.
+//! `certificate`: whether the URL's certificate is accepted, and how long it is valid. Looks at what the
+//! probe was shown in its own handshake.
 
 use mainstay_core::finding::{Finding, Severity};
 
@@ -18,14 +18,17 @@ pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
     let service = &input.survey.service;
     let finding = if let Some(trouble) = &certificate.trouble {
         Finding::new(ID, Severity::Required, format!("{service}: {trouble}")).advice(
-            "renew or replace it where TLS ends (the reverse proxy); where the CA is your own, name it: `--ca FILE`, \
-             or `ca = …` in mainstay.toml",
+            "renew or replace it where TLS ends (the reverse proxy); where the CA is your own, name it: \
+             `--ca FILE`, or `ca = …` in mainstay.toml",
         )
     } else if certificate.days_left < SOON_DAYS {
         let days = certificate.days_left;
         let unit = if days == 1 { "day" } else { "days" };
         Finding::new(ID, Severity::Warning, format!("{service}: the certificate expires in {days} {unit}"))
-            .advice("renew it; where that should happen by itself, see the log of what does it (acme companion, Traefik, Caddy, certbot)")
+            .advice(
+                "renew it; where that should happen by itself, see the log of what does it (acme \
+                 companion, Traefik, Caddy, certbot)",
+            )
     } else {
         return Vec::new();
     };

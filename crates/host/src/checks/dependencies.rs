@@ -1,6 +1,6 @@
-//! `dependencies`: whether what the service needs runs, and whether plain `up` would leave it alone. Plain `up`
-//! is what stores the right hash, and it brings dependencies to what the files say: one that has drifted would
-//! be re-created in the middle of the update, without a backup of its own.
+//! `dependencies`: whether what the service needs runs, and whether plain `up` would leave it alone. Plain
+//! `up` is what stores the right hash, and it brings dependencies to what the files say: one that has
+//! drifted would be re-created in the middle of the update, without a backup of its own.
 
 use mainstay_core::finding::{Finding, Severity};
 use serde_json::Value;
@@ -38,8 +38,8 @@ fn of_dependency(input: &Input<'_>, dependency: &DependencyFacts) -> Vec<Finding
                 container.name
             );
             let finding = Finding::new(ID, Severity::Required, message).advice(format!(
-                "bring it up to date first, with a backup of its own (`mainstay backup {}/{name}`): `{up}`; or let the \
-                 update re-create it: {}",
+                "bring it up to date first, with a backup of its own (`mainstay backup {}/{name}`): \
+                 `{up}`; or let the update re-create it: {}",
                 survey.project.name,
                 advice::force(ID)
             ));
@@ -62,8 +62,7 @@ fn drift(dependency: &DependencyFacts, container: &DependencyContainer) -> Vec<S
     if let Some(expected) = &dependency.expected_hash
         && container.hash.as_ref() != Some(expected)
     {
-        let actual = container.hash.as_deref().map_or("without a hash", advice::short);
-        found.push(format!("made from configuration {actual}, the file has {}", advice::short(expected)));
+        found.push(advice::hashes(container.hash.as_deref(), expected));
     }
     if let Some(tagged) = &dependency.tagged_id
         && *tagged != container.image_id

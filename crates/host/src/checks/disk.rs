@@ -1,5 +1,5 @@
-//! `disk`: whether there is room for the backup, and for a restore beside the data. Reckons with the worst: that
-//! nothing compresses and the repository knows none of it yet.
+//! `disk`: whether there is room for the backup, and for a restore beside the data. Reckons with the worst:
+//! that nothing compresses and the repository knows none of it yet.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
-//! `drift`: whether each container was made from what the Compose file says now. Where it was not, `up` would
-//! change more than the tag, and neither a failure nor a rollback could be laid to the update. Goes by the hash
-//! that Compose itself stores and computes; what differs it can't say, but for the image.
+//! `drift`: whether each container was made from what the Compose file says now. Where it was not, `up`
+//! would change more than the tag, and neither a failure nor a rollback could be laid to the update. Goes
+//! by the hash that Compose itself stores and computes; what differs it can't say, but for the image.
 
 use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::Project;
 
 use super::{Input, advice};
 use crate::discover::CONFIG_HASH;
@@ -33,37 +34,39 @@ fn of_container(
     }
     let message =
         format!("{} is not what the Compose file says: `up` would change more than the tag", container.name);
-    let mut finding = Finding::new(ID, Severity::Required, message).evidence(format!(
-        "made from configuration {}, the file has {}",
-        actual.map_or("without a hash", advice::short),
-        advice::short(expected)
-    ));
+    let mut finding = Finding::new(ID, Severity::Required, message)
+        .evidence(advice::hashes(actual, expected))
+        .advice(what_to_do(project, &service.name));
     if let Some(image) = resolved.image(&service.name).filter(|i| *i != container.image_ref) {
         finding = finding.evidence(format!("it runs {}, the file says {image}", container.image_ref));
     }
     if !advice::is_v2(project) && moved(service, container) {
         finding = finding.evidence(
-            "its image's tag means another image now; the hash of docker-compose 1 covers the image's id, which may be \
-             all there is to it",
+            "its image's tag means another image now; the hash of docker-compose 1 covers the image's id, \
+             which may be all there is to it",
         );
     } else if let Some(version) = label(VERSION) {
         finding = finding.evidence(format!(
-            "made by Compose {version}; a container made with `--no-deps`, or by a Compose that hashes otherwise, \
-             differs without any edit"
+            "made by Compose {version}; without any edit it differs where a variable was set in the shell that \
+             made it, where it was made with `--no-deps`, or by a Compose that hashes otherwise"
         ));
     }
-    let up = advice::compose(project, &format!("up -d {}", service.name));
+    Some(finding)
+}
+
+fn what_to_do(project: &Project, service: &str) -> String {
+    let up = advice::compose(project, &format!("up -d {service}"));
     let look = if advice::is_v2(project) {
-        let dry = advice::compose(project, &format!("--dry-run up -d {}", service.name));
+        let dry = advice::compose(project, &format!("up -d --dry-run {service}"));
         format!("see what it would do: `{dry}`; ")
     } else {
         String::new()
     };
-    Some(finding.advice(format!(
-        "{look}bring the service to what the file says, in a quiet moment: `{up}`, see that it works, and update then; \
-         or take all of it into the update: {}",
+    format!(
+        "{look}bring the service to what the file says, in a quiet moment: `{up}`, see that it works, and \
+         update then; or take all of it into the update: {}",
         advice::force(ID)
-    )))
+    )
 }
 
 fn moved(service: &ServiceFacts, container: &ContainerFacts) -> bool {
@@ -96,7 +99,7 @@ mod tests {
             findings[0].evidence[0],
             format!("made from configuration 0123456789ab, the file has {}", &HASH[..12])
         );
-        assert!(findings[1].evidence[0].contains("without a hash"));
+        assert!(findings[1].evidence[0].contains("carries no hash"));
         assert!(
             findings[0].advice.as_ref().unwrap().contains("/srv/shop/compose.yml up -d web`"),
             "{findings:?}"

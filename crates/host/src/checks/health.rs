@@ -19,8 +19,8 @@ fn of_container(name: &str, health: &HealthFacts) -> Option<Finding> {
             let finding = Finding::new(ID, Severity::Required, format!("{name} is unhealthy"))
                 .evidence(format!("its health check failed {} times in a row", health.streak));
             Some(last_probe(finding, health).advice(format!(
-                "see what its check says, and why: `docker inspect --format '{{{{json .State.Health}}}}' {name}`, \
-                 `docker logs --tail 50 {name}`; update when it is healthy"
+                "see what its check says, and why: `docker inspect --format '{{{{json .State.Health}}}}' \
+                 {name}`, `docker logs --tail 50 {name}`; update when it is healthy"
             )))
         }
         "starting" => {

@@ -1,5 +1,5 @@
-//! `image-drift`: whether the image's reference still means the image that runs, and whether that one is still
-//! there. An image that is gone can't be rolled back to. Looks at this engine, not at the registry.
+//! `image-drift`: whether the image's reference still means the image that runs, and whether that one is
+//! still there. An image that is gone can't be rolled back to. Looks at this engine, not at the registry.
 
 use mainstay_core::finding::{Finding, Severity};
 
@@ -35,9 +35,11 @@ fn moved(input: &Input<'_>, service: &ServiceFacts, container: &ContainerFacts) 
     let wanted = wanted.unwrap_or(&container.image_ref);
     let (message, advice) = if wanted == container.image_ref {
         (
-            format!("{name}: the tag of {wanted} has moved: it means another image now than the one that runs"),
-            "nothing to do for an update: the image that runs is kept under a tag of its own; a plain `up` would change \
-             the image"
+            format!(
+                "{name}: the tag of {wanted} has moved: it means another image now than the one that runs"
+            ),
+            "nothing to do for an update: the image that runs is kept under a tag of its own; a plain `up` \
+             would change the image"
                 .to_owned(),
         )
     } else {

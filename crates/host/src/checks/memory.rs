@@ -24,14 +24,21 @@ pub(super) fn oom(input: &Input<'_>) -> Vec<Finding> {
         let age = minutes_since(&container.started_at, input.now);
         let long_ago = container.status == "running" && age.is_some_and(|m| m >= DAY_MINUTES);
         let message = if long_ago {
-            format!("{name} lost a process for want of memory, and has run for more than a day since it was started")
+            format!(
+                "{name} lost a process for want of memory, and has run for more than a day since it was \
+                 started"
+            )
         } else {
             format!("{name} was killed for want of memory")
         };
         let exit = format!("exit code {}, started {}", container.exit_code, container.started_at);
         let advice = match container.memory_limit {
-            Some(_) => format!("raise its limit in the Compose file (`mem_limit:`), then `docker restart {name}`"),
-            None => "it has no limit, so the host itself ran out: free memory there (`free -h`, `docker stats`)".to_owned(),
+            Some(_) => {
+                format!("raise its limit in the Compose file (`mem_limit:`), then `docker restart {name}`")
+            }
+            None => "it has no limit, so the host itself ran out: free memory there (`free -h`, `docker \
+                     stats`)"
+                .to_owned(),
         };
         Finding::new(OOM, required_if(!long_ago), message)
             .evidence(format!("OOMKilled is set; {exit}"))

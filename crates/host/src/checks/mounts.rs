@@ -41,7 +41,8 @@ fn missing(mount: &DataMount, named: &str) -> Finding {
     Finding::new(ID, Severity::Required, format!("{named}: its data is not there"))
         .evidence(format!("{source} does not exist; the container has it at {}", mount.destination))
         .advice(format!(
-            "find out where the data went before anything restarts the container (it would start empty): `ls -la {source}`"
+            "find out where the data went before anything restarts the container (it would start empty): \
+             `ls -la {source}`"
         ))
 }
 

@@ -40,8 +40,8 @@ fn of_container(container: &ContainerFacts, now: Timestamp) -> Finding {
             container.started_at, container.exit_code
         ))
         .advice(format!(
-            "see why it ended: `docker logs --tail 100 {name}`; once the cause is gone, `docker restart {name}` \
-             sets the count back to 0"
+            "see why it ended: `docker logs --tail 100 {name}`; once the cause is gone, `docker restart \
+             {name}` sets the count back to 0"
         ))
 }
 

@@ -1,5 +1,5 @@
-//! `sharers`: other running containers that use the unit's data. One that writes makes any backup a guess, and
-//! a restore would pull the data from under it. Those that read only are named.
+//! `sharers`: other running containers that use the unit's data. One that writes makes any backup a guess,
+//! and a restore would pull the data from under it. Those that read only are named.
 
 use mainstay_core::finding::{Finding, Severity};
 

@@ -54,8 +54,8 @@ fn what_to_do(status: &str, name: &str) -> String {
     match status {
         "paused" => format!("let it go on: `docker unpause {name}`"),
         "dead" => format!(
-            "save what you need from it (`docker cp {name}:/PATH .`), then `docker rm -f {name}` and start the \
-             service anew"
+            "save what you need from it (`docker cp {name}:/PATH .`), then `docker rm -f {name}` and start \
+             the service anew"
         ),
         "restarting" => format!("see why it ends: `docker logs --tail 50 {name}`; update when it works"),
         _ => format!("start it: `docker start {name}`; see why it ended: `docker logs --tail 50 {name}`"),

@@ -34,8 +34,8 @@ pub(super) fn unsupported(input: &Input<'_>) -> Vec<Finding> {
         Finding::new(UNSUPPORTED, required_if(input.wanted.backup), message)
             .evidence(format!("{}: {}", mount.name, mount.reason))
             .advice(format!(
-                "back it up by its own means (a snapshot of its server, a dump), then {}: a rollback leaves it as the new \
-                 version left it",
+                "back it up by its own means (a snapshot of its server, a dump), then {}: a rollback \
+                 leaves it as the new version left it",
                 advice::force(UNSUPPORTED)
             ))
     });

@@ -1,5 +1,6 @@
-//! `writable-layer`: files in containers outside their mounts, which re-creation loses. What logs, caches and
-//! entry points leave behind is told apart by its path: that is a habit of images, not a proof, so it is noted.
+//! `writable-layer`: files in containers outside their mounts, which re-creation loses. What logs, caches
+//! and entry points leave behind is told apart by its path: that is a habit of images, not a proof, so it
+//! is noted.
 
 use mainstay_core::finding::{Finding, Severity};
 
