@@ -1,1 +1,134 @@
-//! (being written)
+//! Validation: what a survey, and the first answers of the probes, say against an update.
+//!
+//! Invariant: a check is a pure function; it asks nobody and changes nothing. Each finding carries the
+//! figures it rests on and what to do about it, no secret, and the id that `--force` takes. Required is what
+//! would make the update unsafe or its verdict worthless; docs/checks.md lists all checks. What this module
+//! does not do: gather facts ([`crate::survey`]) or compare images (`mainstay_core::image`).
+
+mod advice;
+mod anonymous_volumes;
+mod answers;
+mod certificate;
+mod compose;
+mod dependencies;
+mod disk;
+mod drift;
+mod health;
+mod image_drift;
+mod memory;
+mod mounts;
+mod restarts;
+mod sharers;
+mod state;
+mod unreachable_data;
+mod writable_layer;
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use mainstay_core::finding::{Finding, Severity};
+
+use crate::probes::Answer;
+use crate::survey::Survey;
+
+/// What the probes said before the update.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// From inside the network; `None` where nobody was asked.
+    pub inside: Option<Answer>,
+    /// As users reach it; `None` where nobody was asked.
+    pub outside: Option<Answer>,
+}
+
+/// What the run is going to do, as far as it matters to checks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The data is backed up: it has to be readable, and to fit.
+    pub backup: bool,
+    /// Containers are re-created: what is in them alone is lost, and Compose goes by its files.
+    pub recreate: bool,
+}
+
+/// Everything that a check sees.
+struct Input<'a> {
+    survey: &'a Survey,
+    asked: &'a Asked,
+    wanted: Wanted,
+    now: Timestamp,
+}
+
+struct Check {
+    id: &'static str,
+    looks_at: &'static str,
+    run: fn(&Input<'_>) -> Vec<Finding>,
+}
+
+const fn check(id: &'static str, looks_at: &'static str, run: fn(&Input<'_>) -> Vec<Finding>) -> Check {
+    Check { id, looks_at, run }
+}
+
+/// In the order in which findings of one severity are shown.
+const CHECKS: &[Check] = &[
+    check(compose::ID, "whether Compose accepts the files, and the files can be read", compose::run),
+    check(state::ID, "whether every container runs", state::run),
+    check(health::ID, "what the containers' own health checks say", health::run),
+    check(restarts::ID, "whether the engine keeps restarting a container", restarts::run),
+    check(memory::OOM, "whether the kernel killed a container for want of memory", memory::oom),
+    check(memory::ID, "how near a container is to its memory limit", memory::run),
+    check(answers::INSIDE, "whether the service answers inside its network", answers::inside),
+    check(answers::URL, "whether the service answers as its users reach it", answers::url),
+    check(certificate::ID, "whether the URL's certificate is valid, and for how long", certificate::run),
+    check(
+        unreachable_data::PERMISSIONS,
+        "whether the data can be read from here",
+        unreachable_data::permissions,
+    ),
+    check(mounts::ID, "whether the data is there, and all of it can be read", mounts::run),
+    check(unreachable_data::UNSUPPORTED, "mounts that can't be backed up", unreachable_data::unsupported),
+    check(sharers::ID, "other running containers that use the same data", sharers::run),
+    check(disk::ID, "whether there is room for the backup and for a restore", disk::run),
+    check(drift::ID, "whether what runs is what the Compose file says", drift::run),
+    check(image_drift::ID, "whether the image's tag still means the image that runs", image_drift::run),
+    check(
+        dependencies::ID,
+        "whether what the service needs runs, and would be left alone",
+        dependencies::run,
+    ),
+    check(writable_layer::ID, "files in containers outside their mounts", writable_layer::run),
+    check(anonymous_volumes::ID, "data in volumes without a name", anonymous_volumes::run),
+    check(mounts::NO_DATA, "whether there is any data to back up", mounts::no_data),
+];
+
+/// Every check: its id, as findings and `--force` name it, and what it looks at.
+pub const ALL: &[(&str, &str)] = &table();
+
+const fn table() -> [(&'static str, &'static str); CHECKS.len()] {
+    let mut all = [("", ""); CHECKS.len()];
+    let mut at = 0;
+    while at < CHECKS.len() {
+        all[at] = (CHECKS[at].id, CHECKS[at].looks_at);
+        at += 1;
+    }
+    all
+}
+
+/// Runs every check. Most severe first.
+#[must_use]
+pub fn run(survey: &Survey, asked: &Asked, wanted: &Wanted) -> Vec<Finding> {
+    run_at(Timestamp::now(), survey, asked, *wanted)
+}
+
+fn run_at(now: Timestamp, survey: &Survey, asked: &Asked, wanted: Wanted) -> Vec<Finding> {
+    let input = Input { survey, asked, wanted, now };
+    let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|c| (c.run)(&input)).collect();
+    findings.sort_by_key(|f| Reverse(f.severity));
+    findings
+}
+
+/// Required where `decides`, else a warning.
+fn required_if(decides: bool) -> Severity {
+    if decides { Severity::Required } else { Severity::Warning }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use std::time::Instant;
 use mainstay_core::redact;
 
 pub use inside::inside;
+pub(crate) use outside::shown;
 pub use outside::{Outside, outside};
 
 use wire::Reply;

@@ -189,7 +189,8 @@ fn decoded(text: &str) -> Vec<u8> {
     plain
 }
 
-fn shown(url: &str) -> String {
+/// A URL as it may be shown: without login and query.
+pub(crate) fn shown(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else { return redact::line(url) };
     let _cannot_have_one = parsed.set_username("");
     let _cannot_have_one = parsed.set_password(None);

@@ -100,6 +100,16 @@ fn a_status_is_judged_by_what_it_was_before() {
     }
 }
 
+#[test]
+fn questions_may_be_asked_by_any_thread() {
+    fn send<T: Send>(_: T) {}
+    let probe = probe("http://127.0.0.1:1/".into(), None);
+    let prepared = Outside::new(&probe);
+    send(prepared.ask(LIMIT));
+    send(outside(&probe, LIMIT));
+    send(|engine, probe| send(inside(engine, "id", probe, LIMIT)));
+}
+
 #[tokio::test]
 async fn answers_are_told_with_status_and_time() {
     let answer = http("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", None).await;

@@ -1,8 +1,8 @@
 //! Connections, their time limit, and as much HTTP/1.1 as one question needs.
 //!
-//! Invariant: nothing here reads more than [`HEAD_LIMIT`] of headers and [`BODY_LIMIT`] of a body, and nothing
-//! outlasts its [`Deadline`]. Reasons of failures are for people. Does not follow redirects, keep connections
-//! or judge a status.
+//! Invariant: nothing here reads more than [`HEAD_LIMIT`] of headers and [`BODY_LIMIT`] of a body, and
+//! nothing outlasts its [`Deadline`]. Reasons of failures are for people. Does not follow redirects, keep
+//! connections or judge a status.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind};
