@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_engine_is_passed_on() {
-        let output = run(&sh("echo $DOCKER_HOST"), Path::new("/"), Some("tcp://x:1"), GRACE).await.unwrap();
+        let output = run(&sh("echo $DOCKER_HOST"), Path::new("/"), Some("tcp://x:1"), GRACE, None).await.unwrap();
         assert_eq!(output.stdout, "tcp://x:1\n");
     }
 
