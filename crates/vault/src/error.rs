@@ -161,7 +161,11 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<std::io::Error>) -> Self {
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl AsRef<Path>,
+        source: impl Into<std::io::Error>,
+    ) -> Self {
         Self::Io { action, path: path.as_ref().to_owned(), source: source.into() }
     }
 
@@ -221,9 +225,7 @@ impl VaultError {
 
 fn io_advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            "Run as a user that may read and write there, usually root."
-        }
+        std::io::ErrorKind::PermissionDenied => "Run as a user that may read and write there, usually root.",
         std::io::ErrorKind::StorageFull => "Free some space on this filesystem and try again.",
         std::io::ErrorKind::NotFound => "Check that the path exists and its disk is mounted.",
         _ => "Check the disk's health (`dmesg`) and try again.",
