@@ -87,10 +87,12 @@ pub struct Entry {
     pub dev: u64,
     /// How many names the inode has.
     pub links: u64,
-    /// It changed so shortly before it was looked at that a further change might leave no trace in its
-    /// times.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub racy: bool,
+    /// Bytes that it takes on the disk; less than its size if it has holes.
+    pub allocated: u64,
+    /// When it was looked at, if it had changed so shortly before that a further change might leave no
+    /// trace in its times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub racy: Option<Stamp>,
     /// Sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub xattrs: Vec<Xattr>,
@@ -135,7 +137,8 @@ impl Entry {
             ino: meta.ino(),
             dev: meta.dev(),
             links: meta.nlink(),
-            racy: ctime.0 + RACY_SECONDS >= seconds_now(),
+            allocated: meta.blocks() * 512,
+            racy: racy(ctime, now()),
             xattrs: xattrs(&full)?,
             hardlink: None,
         })
@@ -155,7 +158,7 @@ impl Entry {
 
     /// The same inode in the same state, so that its content needn't be read again.
     pub(crate) fn untouched_since(&self, before: &Self) -> bool {
-        !before.racy
+        before.racy.is_none()
             && self.is_file()
             && (self.dev, self.ino, self.size()) == (before.dev, before.ino, before.size())
             && (self.mtime, self.ctime) == (before.mtime, before.ctime)
@@ -193,9 +196,10 @@ impl Entry {
         Ok(Node::new_node(name, node_type, meta))
     }
 
-    /// A racy entry is stored with a ctime that no file has, so that the next backup reads it again.
+    /// A racy entry is stored with a ctime that no other look at it has, so that the library reads it
+    /// again next time.
     fn stored_ctime(&self) -> Stamp {
-        if self.racy { Stamp(self.ctime.0 - 1_000_000, 0) } else { self.ctime }
+        self.racy.map_or(self.ctime, |seen| Stamp(-seen.0, seen.1))
     }
 }
 
@@ -204,9 +208,13 @@ pub(crate) fn full_path(root: &Path, path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { root.to_owned() } else { root.join(path) }
 }
 
-fn seconds_now() -> i64 {
+fn now() -> Stamp {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+    Stamp(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX), elapsed.subsec_nanos())
+}
+
+fn racy(ctime: Stamp, now: Stamp) -> Option<Stamp> {
+    (ctime.0 + RACY_SECONDS >= now.0).then_some(now)
 }
 
 fn stamp(seconds: i64, nanoseconds: i64) -> Stamp {
@@ -325,5 +333,34 @@ mod base64_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         STANDARD.decode(String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_further_change_within_the_clock_step_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let fresh = Entry::read(dir.path(), "file".into()).unwrap();
+        assert!(fresh.racy.is_some());
+        assert!(!fresh.untouched_since(&fresh));
+        let settled = Entry { racy: None, ..fresh.clone() };
+        assert!(fresh.untouched_since(&settled));
+        assert_ne!(
+            fresh.to_node("file".as_ref()).unwrap().meta.ctime,
+            settled.to_node("file".as_ref()).unwrap().meta.ctime,
+        );
+        let touched = Entry { ctime: Stamp(settled.ctime.0, settled.ctime.1 ^ 1), ..settled.clone() };
+        assert!(!touched.untouched_since(&settled));
+    }
+
+    #[test]
+    fn modes_are_numbered_as_go_does() {
+        assert_eq!(go_mode(0o7777), 0o777 | 1 << 23 | 1 << 22 | 1 << 20);
+        assert_eq!(go_mode(0o644), 0o644);
     }
 }

@@ -83,11 +83,11 @@ impl Replacement<'_> {
             self.check_safety()?;
             durable::remove(&stage)?;
             self.check_room()?;
-            if !(is_mount_point(&self.target)? || !self.exchange(&stage)?) {
-                durable::sync_parent(&self.target)?;
-            } else {
+            if is_mount_point(&self.target)? || !self.exchange(&stage)? {
                 durable::remove(&stage)?;
                 in_place::run(self)?;
+            } else {
+                durable::sync_parent(&self.target)?;
             }
         }
         // What is left here is the old data, which is in the safety snapshot, or an unfinished copy.
@@ -143,7 +143,7 @@ impl Replacement<'_> {
         let mut name = OsString::from(".");
         name.push(self.target.file_name().unwrap_or_default());
         name.push(format!(".mainstay-{}", self.run));
-        restore::sibling(&self.target, &name)
+        self.target.with_file_name(name)
     }
 }
 
