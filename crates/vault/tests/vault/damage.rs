@@ -115,3 +115,22 @@ fn the_next_run_reads_old_packs_back() {
     }
     assert!(refused.get() > 0, "the pack with the files can't be done without");
 }
+
+/// A file that hasn't changed for a while: only such a file is taken as known.
+#[test]
+fn the_second_pass_of_a_run_reads_only_what_is_new() {
+    let place = Place::new();
+    let settled = Path::new("/usr/bin/restic");
+    let first = place.backup(settled);
+    let packs = files_below(&place.vault.path().join("data"));
+    let largest = packs.into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    flip(&largest, [0].into_iter(), |_| {
+        // Had it read the pack, it would have noticed, as the next run does.
+        let second = place.backup(settled);
+        assert_eq!((second.files, second.added_bytes < 5_000), (1, true));
+        let same = place.vault.manifest(&first.id).unwrap();
+        assert_eq!(place.vault.manifest(&second.id).unwrap(), same, "with the hash of the first pass");
+        let next = place.vault.backup(settled, &tags("run-2", Kind::Manual), Pass::Still, &Unwatched);
+        assert!(matches!(next, Err(VaultError::Damaged { .. })), "{next:?}");
+    });
+}
