@@ -62,12 +62,17 @@ pub fn config(project: &Project, overrides: &Overrides) -> Vec<String> {
 #[must_use]
 pub fn hashes(project: &Project, overrides: &Overrides) -> Vec<String> {
     let mut args = global(project, overrides);
-    match project.compose {
-        ComposeVersion::V1(_) => args.extend(["config", "--hash=*"].map(String::from)),
-        ComposeVersion::V2(_) => {
-            args.extend(["--profile", "*", "config", "--hash", "*"].map(String::from));
-        }
-    }
+    args.extend(["config", "--hash=*"].map(String::from));
+    args
+}
+
+/// The same of the newer generation, for a configuration on standard input that is resolved already.
+#[must_use]
+pub fn hashes_of_input(project: &Project) -> Vec<String> {
+    let mut args: Vec<String> = program(&project.compose).iter().map(ToString::to_string).collect();
+    args.extend(["--project-name".into(), project.name.clone()]);
+    args.extend(["--project-directory".into(), text(&project.directory)]);
+    args.extend(["--file", "-", "--profile", "*", "config", "--hash", "*"].map(String::from));
     args
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mainstay_core::problem::Problem;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::Command;
 
 /// Between the request to end and the end.
@@ -51,7 +51,8 @@ impl Drop for Group {
 }
 
 /// Runs `args[0]` with the rest as its arguments, in `directory`, with this process's environment and
-/// `DOCKER_HOST` as given.
+/// `DOCKER_HOST` as given. What is to be read from standard input may hold secrets: it is in no argument and in
+/// no file.
 ///
 /// # Errors
 ///
@@ -62,21 +63,22 @@ pub async fn run(
     directory: &Path,
     docker_host: Option<&str>,
     limit: Duration,
+    input: Option<&[u8]>,
 ) -> Result<Output, Problem> {
     let Some((program, rest)) = args.split_first() else {
         return Err(Problem::new("compose-failed", "no command to run"));
     };
     let mut command = Command::new(program);
     command.args(rest).current_dir(directory).process_group(0).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(host) = docker_host {
         command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
     }
     let mut child = command.spawn().map_err(|e| not_run(program, directory, &e))?;
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let all = async { tokio::join!(read(out), read(err), child.wait()) };
-    if let Ok((stdout, stderr, status)) = tokio::time::timeout(limit, all).await {
+    let (to, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let all = async { tokio::join!(write(to, input), read(out), read(err), child.wait()) };
+    if let Ok(((), stdout, stderr, status)) = tokio::time::timeout(limit, all).await {
         group.0 = None;
         let status = status.map_err(|e| not_run(program, directory, &e))?;
         return Ok(Output { code: status.code(), stdout, stderr });
@@ -89,6 +91,13 @@ pub async fn run(
         format!("`{}` did not end within {} s and was killed", brief(args), limit.as_secs()),
     )
     .advise("see whether the engine answers: `docker ps`"))
+}
+
+/// A child that doesn't read to the end says why by its exit status.
+async fn write(stream: Option<impl AsyncWrite + Unpin>, input: Option<&[u8]>) {
+    if let (Some(mut stream), Some(input)) = (stream, input) {
+        let _partial = stream.write_all(input).await;
+    }
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
@@ -133,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn output_and_status_come_back() {
-        let output = run(&sh("echo a; echo b >&2; exit 3"), Path::new("/"), None, GRACE).await.unwrap();
+        let output = run(&sh("echo a; echo b >&2; exit 3"), Path::new("/"), None, GRACE, None).await.unwrap();
         assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (Some(3), "a\n", "b\n"));
         assert!(!format!("{output:?}").contains("stdout"));
     }
@@ -142,7 +151,7 @@ mod tests {
     async fn the_whole_group_dies_when_time_is_up() {
         let dir = tempfile::tempdir().unwrap();
         let script = "sleep 60 & echo $! > pid; wait";
-        let problem = run(&sh(script), dir.path(), None, Duration::from_millis(300)).await.unwrap_err();
+        let problem = run(&sh(script), dir.path(), None, Duration::from_millis(300), None).await.unwrap_err();
         assert_eq!(problem.code, "compose-timeout");
         let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap();
         for _ in 0..50 {
@@ -158,19 +167,27 @@ mod tests {
     #[tokio::test]
     async fn a_missing_program_is_not_installed() {
         let args = ["no-such-program-here".to_owned()];
-        let problem = run(&args, Path::new("/"), None, GRACE).await.unwrap_err();
+        let problem = run(&args, Path::new("/"), None, GRACE, None).await.unwrap_err();
         assert_eq!(problem.code, "compose-not-installed");
     }
 
     #[tokio::test]
     async fn a_missing_directory_is_not_mistaken_for_a_missing_program() {
-        let problem = run(&sh("true"), Path::new("/nonexistent"), None, GRACE).await.unwrap_err();
+        let problem = run(&sh("true"), Path::new("/nonexistent"), None, GRACE, None).await.unwrap_err();
         assert_eq!(problem.code, "compose-failed");
     }
 
     #[tokio::test]
+    async fn standard_input_is_passed_on() {
+        let input = b"secret".as_slice();
+        let output = run(&sh("cat; cat"), Path::new("/"), None, GRACE, Some(input)).await.unwrap();
+        assert_eq!(output.stdout, "secret");
+        assert!(run(&sh("exit 0"), Path::new("/"), None, GRACE, Some(&[b'x'; 1 << 20])).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn the_engine_is_passed_on() {
-        let output = run(&sh("echo $DOCKER_HOST"), Path::new("/"), Some("tcp://x:1"), GRACE).await.unwrap();
+        let output = run(&sh("echo $DOCKER_HOST"), Path::new("/"), Some("tcp://x:1"), GRACE, None).await.unwrap();
         assert_eq!(output.stdout, "tcp://x:1\n");
     }
 

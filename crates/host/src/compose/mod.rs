@@ -119,7 +119,22 @@ impl Compose {
     /// As [`Compose::config`].
     pub async fn config_hashes(&self) -> Result<BTreeMap<String, String>, Problem> {
         let none = Overrides::default();
-        let output = self.read(&args::hashes(&self.project, &none), &none).await?;
+        let output = match self.project.compose {
+            ComposeVersion::V1(_) => self.read(&args::hashes(&self.project, &none), &none).await?,
+            ComposeVersion::V2(_) => {
+                // `config --hash` of the newer generation hashes services before their env files are merged,
+                // `up` after that; of the resolved configuration both make the same.
+                let resolved = self.read(&args::config(&self.project, &none), &none).await?;
+                let args = args::hashes_of_input(&self.project);
+                let (directory, host) = (&self.project.directory, self.docker_host.as_deref());
+                let input = Some(resolved.stdout.as_bytes());
+                let output = child::run(&args, directory, host, READ_LIMIT, input).await?;
+                if output.code != Some(0) {
+                    return Err(complaint::invalid(&output.stderr, &self.project.files));
+                }
+                output
+            }
+        };
         Ok(parse_hashes(&output.stdout))
     }
 
@@ -185,7 +200,7 @@ impl Compose {
     }
 
     async fn run(&self, args: &[String], limit: Duration) -> Result<Output, Problem> {
-        child::run(args, &self.project.directory, self.docker_host.as_deref(), limit).await
+        child::run(args, &self.project.directory, self.docker_host.as_deref(), limit, None).await
     }
 }
 
@@ -209,7 +224,7 @@ pub async fn installed() -> Result<Installed, Problem> {
 async fn version_of(generation: &ComposeVersion) -> Option<String> {
     let mut args: Vec<String> = args::program(generation).iter().map(ToString::to_string).collect();
     args.extend(["version", "--short"].map(String::from));
-    let output = child::run(&args, Path::new("/"), None, READ_LIMIT).await.ok()?;
+    let output = child::run(&args, Path::new("/"), None, READ_LIMIT, None).await.ok()?;
     let version = output.stdout.trim().trim_start_matches('v').to_owned();
     (output.code == Some(0) && version.starts_with(|c: char| c.is_ascii_digit())).then_some(version)
 }

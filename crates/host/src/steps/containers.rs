@@ -14,7 +14,7 @@ use super::{Done, Host};
 use crate::compose::Compose;
 use crate::discover::{self, ListedContainer};
 use crate::engine::Engine;
-use crate::watch::meter::Meter;
+use crate::watch::meter::{Meter, Pace};
 
 /// What Compose may take besides the time that the containers need to stop.
 const COMPOSE_LIMIT: Duration = Duration::from_secs(180);
@@ -47,14 +47,14 @@ impl Host {
 
     /// Starts the unit's containers, whichever version they are, in start order.
     pub(super) fn start_containers(&mut self, context: &mut Context<'_>) -> Done {
-        if let Some(meter) = &self.meter {
-            meter.closely(true);
-        }
+        self.pace(Pace::Silent);
+        let mut started = Ok(());
         for service in &context.plan.unit.services {
             let start = start(&self.engine, context.plan, &service.name);
-            self.runtime.block_on(start)?;
+            started = started.and_then(|()| self.runtime.block_on(start));
         }
-        Ok(Fact::Nothing)
+        self.pace(Pace::Close);
+        started.map(|()| Fact::Nothing)
     }
 
     /// Stops the unit's containers, in reverse start order, each with its own grace period.
@@ -64,6 +64,12 @@ impl Host {
             self.runtime.block_on(stop).map_err(engine_step)?;
         }
         Ok(Fact::Nothing)
+    }
+
+    pub(super) fn pace(&self, pace: Pace) {
+        if let Some(meter) = &self.meter {
+            meter.pace(pace);
+        }
     }
 
     fn measure(&mut self, plan: &Plan) {

@@ -18,6 +18,7 @@ use super::{Done, Host, now};
 use crate::compose::Compose;
 use crate::discover::CONFIG_HASH;
 use crate::engine::Engine;
+use crate::watch::meter::Pace;
 use crate::watch::{self, End, Setup, Subject};
 
 /// How long the measurement of the downtime may take to see the answer that verification saw.
@@ -45,9 +46,7 @@ impl Host {
 
     /// Stays and looks until the window ends. The deadline is that of the first begin, also after a restart.
     pub(super) fn watch(&mut self, context: &mut Context<'_>) -> Done {
-        if let Some(meter) = &self.meter {
-            meter.closely(false);
-        }
+        self.pace(Pace::Loose);
         let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
         let limit = Duration::from_millis(deadline.since(now()).min(context.plan.limits.watch_ms));
         let begun = context.begun_at;

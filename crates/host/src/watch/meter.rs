@@ -3,7 +3,7 @@
 //! It asks from outside, or from inside where there is no URL, all the time from before the stop. A request
 //! that a proxy holds until the new version answers counts as the gap that it is.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,18 @@ const CLOSE: Duration = Duration::from_millis(40);
 /// Between two questions while watching.
 const LOOSE: Duration = Duration::from_secs(1);
 
+/// How often it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Not at all: while the engine starts containers. A question that reaches the bridge before the container
+    /// does costs a second, because the kernel repeats an unanswered ARP request only then.
+    Silent,
+    /// Around a cutover.
+    Close,
+    /// While watching.
+    Loose,
+}
+
 #[derive(Debug, Default)]
 struct Gaps {
     last_good: Option<Instant>,
@@ -31,7 +43,7 @@ struct Gaps {
 #[derive(Debug)]
 pub struct Meter {
     gaps: Arc<Mutex<Gaps>>,
-    close: Arc<AtomicBool>,
+    pace: Arc<AtomicU8>,
     task: JoinHandle<()>,
 }
 
@@ -42,15 +54,15 @@ impl Meter {
         if plan.probes.inside.is_none() && plan.probes.outside.is_none() {
             return None;
         }
-        let (gaps, close) = (Arc::new(Mutex::new(Gaps::default())), Arc::new(AtomicBool::new(true)));
-        let task =
-            runtime.spawn(measure(engine.clone(), plan.clone(), Arc::clone(&gaps), Arc::clone(&close)));
-        Some(Self { gaps, close, task })
+        let gaps = Arc::new(Mutex::new(Gaps::default()));
+        let pace = Arc::new(AtomicU8::new(Pace::Close as u8));
+        let task = runtime.spawn(measure(engine.clone(), plan.clone(), Arc::clone(&gaps), Arc::clone(&pace)));
+        Some(Self { gaps, pace, task })
     }
 
-    /// Asks closely (around a cutover) or loosely (while watching).
-    pub fn closely(&self, close: bool) {
-        self.close.store(close, Relaxed);
+    /// Changes how often it asks.
+    pub fn pace(&self, pace: Pace) {
+        self.pace.store(pace as u8, Relaxed);
     }
 
     /// Waits for a good answer that comes after this call, so that a gap has a beginning, or an end.
@@ -79,19 +91,21 @@ impl Drop for Meter {
     }
 }
 
-async fn measure(engine: Engine, plan: Plan, gaps: Arc<Mutex<Gaps>>, close: Arc<AtomicBool>) {
+async fn measure(engine: Engine, plan: Plan, gaps: Arc<Mutex<Gaps>>, pace: Arc<AtomicU8>) {
     let outside = plan.probes.outside.as_ref().map(Outside::new);
     loop {
-        let good = ask(&engine, &plan, outside.as_ref()).await.is_some_and(|answer| answer.ok);
+        let now = pace.load(Relaxed);
+        let good = now != Pace::Silent as u8
+            && ask(&engine, &plan, outside.as_ref()).await.is_some_and(|answer| answer.ok);
         if good {
             let mut gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            if let Some(last) = gaps.last_good.replace(now) {
-                let gap = now - last;
+            let answered = Instant::now();
+            if let Some(last) = gaps.last_good.replace(answered) {
+                let gap = answered - last;
                 gaps.longest = Some(gaps.longest.map_or(gap, |longest| longest.max(gap)));
             }
         }
-        tokio::time::sleep(if close.load(Relaxed) { CLOSE } else { LOOSE }).await;
+        tokio::time::sleep(if now == Pace::Loose as u8 { LOOSE } else { CLOSE }).await;
     }
 }
 

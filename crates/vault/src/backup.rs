@@ -1,0 +1,272 @@
+//! Makes a backup.
+//!
+//! Invariant: a snapshot gets its tags, and with them its place among the backups, after it was read
+//! back and agreed with its manifest; until then it is marked as unfinished, and it is removed when
+//! anything fails. Doesn't stop or quiesce what writes to the source.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustic_core::repofile::{PackId, SnapshotFile, StringList};
+use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
+
+use crate::durable;
+use crate::entry::{What, full_path};
+use crate::error::{Result, VaultError};
+use crate::guard::{call, strictly};
+use crate::ids::{SnapshotId, Tags};
+use crate::lock::Lock;
+use crate::manifest::Manifest;
+use crate::progress::{Meter, Monitor, Phase, watched};
+use crate::source::{Findings, ON_RECORD, Source};
+use crate::vault::{HOST, Listed, MANIFEST_TAG, Vault};
+
+const UNFINISHED_TAG: &str = "mainstay-unfinished";
+
+/// Whether the source is in use while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// It is: what changes or disappears meanwhile is counted.
+    Live,
+    /// It isn't: what changes is [`VaultError::Changed`].
+    Still,
+}
+
+/// A backup that was read back and agrees with its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Its identifier.
+    pub id: SnapshotId,
+    /// Regular files in it.
+    pub files: u64,
+    /// Bytes of file content in it.
+    pub bytes: u64,
+    /// Bytes by which the repository grew, compressed.
+    pub added_bytes: u64,
+    /// Entries that changed or disappeared while they were read; 0 unless the pass was live.
+    pub changed_while_reading: u64,
+    /// BLAKE3 of the manifest in hexadecimal digits.
+    pub manifest_hash: String,
+}
+
+/// One backup under way.
+struct Job<'a> {
+    vault: &'a Vault,
+    source: PathBuf,
+    tags: &'a Tags,
+    pass: Pass,
+    parent: Option<(Listed, Manifest)>,
+    meter: Arc<Meter>,
+}
+
+impl Vault {
+    /// Backs up a directory or a file with everything below it, and reads back what was written.
+    ///
+    /// What an earlier backup of the same path holds isn't read again, and isn't read back again if that
+    /// backup belongs to the same run.
+    ///
+    /// # Errors
+    ///
+    /// Anything that would make it incomplete: an entry can't be read, changes in a still pass, or isn't
+    /// in the repository as it was read. Then there is no snapshot.
+    pub fn backup(&self, source: &Path, tags: &Tags, pass: Pass, monitor: &dyn Monitor) -> Result<Backup> {
+        tags.check()?;
+        let source = fs::canonicalize(source).map_err(|error| VaultError::io("find", source, error))?;
+        let lock = self.lock()?;
+        self.clean_up(&lock)?;
+        let parent = self.parent(&source)?;
+        let expected = parent.as_ref().map(|(_, manifest)| manifest.bytes());
+        let meter = Meter::new(Phase::BackingUp, expected);
+        let job = Job { vault: self, source, tags, pass, parent, meter: meter.clone() };
+        watched(monitor, &meter, || job.run())
+    }
+
+    /// The newest backup of the same path whose manifest can be used.
+    fn parent(&self, source: &Path) -> Result<Option<(Listed, Manifest)>> {
+        let same_source = self.listed()?.into_iter().filter(|snapshot| snapshot.source == source);
+        Ok(same_source.into_iter().find_map(|snapshot| {
+            let manifest = self.manifest_of(&snapshot).ok()?;
+            Some((snapshot, manifest))
+        }))
+    }
+
+    /// Removes what interrupted backups left, unless another backup is under way.
+    fn clean_up(&self, lock: &Lock) -> Result<()> {
+        let left = strictly("list the snapshots", || {
+            self.repository()?.get_matching_snapshots(|snapshot| snapshot.tags.contains(UNFINISHED_TAG))
+        })?;
+        if !left.is_empty() {
+            if lock.try_alone() {
+                self.forget_unfinished(&left)?;
+            }
+            lock.share(self.state())?;
+        }
+        Ok(())
+    }
+
+    fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
+        let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
+        strictly("remove an unfinished snapshot", || self.repository()?.delete_snapshots(&ids))?;
+        durable::sync_dir(&self.path().join("snapshots"))
+    }
+}
+
+impl Job<'_> {
+    fn run(&self) -> Result<Backup> {
+        let before = self.existing_packs()?;
+        let (snapshot, findings) = self.archive()?;
+        let finished = self.finish(&snapshot, findings, &before);
+        // Finished or not, this one has served.
+        let removed = self.vault.forget_unfinished(std::slice::from_ref(&snapshot));
+        let backup = finished?;
+        removed?;
+        Ok(backup)
+    }
+
+    fn existing_packs(&self) -> Result<BTreeSet<PackId>> {
+        strictly("list the packs", || Ok(self.vault.repository()?.list::<PackId>()?.collect()))
+    }
+
+    /// Lets the library read everything and store a snapshot that is marked as unfinished.
+    fn archive(&self) -> Result<(SnapshotFile, Findings)> {
+        let parent_manifest = self.parent.as_ref().map(|(_, manifest)| manifest.clone());
+        let source = Source::new(&self.source, self.pass, parent_manifest, self.meter.clone());
+        let parent = match &self.parent {
+            Some((snapshot, _)) => ParentOptions::default().parents(vec![snapshot.id.to_string()]),
+            None => ParentOptions::default().force(true),
+        };
+        // An inode number is compared although the option is named after ignoring it.
+        let parent = parent.ignore_ctime(false).ignore_inode(true);
+        let options = BackupOptions::default().parent_opts(parent).no_scan(true);
+        let snapshot = call("store the backup", is_harmless, || {
+            let repository = self.vault.repository()?.to_indexed_ids()?;
+            let snapshot = SnapshotOptions::default()
+                .host(HOST.to_owned())
+                .command("mainstay".to_owned())
+                .add_tags(UNFINISHED_TAG)?
+                .to_snapshot()?;
+            repository.archive(&options, &source, snapshot, std::slice::from_ref(&self.source))
+        });
+        let mut findings = source.finish();
+        let failure = findings.failure.take();
+        match (snapshot, failure) {
+            (Ok(snapshot), None) => Ok((snapshot, findings)),
+            (Err(error), None) => Err(error),
+            (Ok(snapshot), Some(failure)) => {
+                self.vault.forget_unfinished(&[snapshot])?;
+                Err(failure)
+            }
+            (Err(_), Some(failure)) => Err(failure),
+        }
+    }
+
+    /// Proves the snapshot and puts a finished one in its place.
+    fn finish(
+        &self,
+        snapshot: &SnapshotFile,
+        mut findings: Findings,
+        before: &BTreeSet<PackId>,
+    ) -> Result<Backup> {
+        let changed = self.changes(&findings)?;
+        durable::sync_repository(self.vault.path())?;
+        let known = self.parent.as_ref().map(|(_, manifest)| manifest.by_path()).unwrap_or_default();
+        let manifest = self.manifest(&mut findings)?;
+        let unread: HashSet<&Path> = manifest
+            .entries
+            .iter()
+            .filter(|entry| known.get(&*entry.path).is_some_and(|known| entry.untouched_since(known)))
+            .map(|entry| &*entry.path)
+            .collect();
+        self.read_back(snapshot, &manifest, &unread, before)?;
+        self.meter.check()?;
+        let manifest_hash = manifest.save(self.vault.state())?;
+        let id = self.publish(snapshot, &manifest, &manifest_hash)?;
+        Ok(Backup {
+            id,
+            files: manifest.files(),
+            bytes: manifest.bytes(),
+            added_bytes: snapshot.summary.as_ref().map_or(0, |summary| summary.data_added_packed),
+            changed_while_reading: changed,
+            manifest_hash,
+        })
+    }
+
+    fn changes(&self, findings: &Findings) -> Result<u64> {
+        let paths: Vec<_> =
+            findings.changed.union(&findings.gone).map(|path| full_path(&self.source, path)).collect();
+        if self.pass == Pass::Still && !paths.is_empty() {
+            return Err(VaultError::Changed { paths });
+        }
+        Ok(paths.len() as u64)
+    }
+
+    /// The entries that the library got, with the hashes of what it read.
+    fn manifest(&self, findings: &mut Findings) -> Result<Manifest> {
+        let mut entries = std::mem::take(&mut findings.entries);
+        // A directory that vanished was listed, and is stored empty; a file has no content to store.
+        entries.retain(|entry| entry.what == What::Dir || !findings.gone.contains(&entry.path));
+        for entry in &mut entries {
+            if let What::File { blake3, .. } = &mut entry.what {
+                *blake3 = findings.hashes.remove(&entry.path).ok_or_else(|| {
+                    let path = full_path(&self.source, &entry.path);
+                    VaultError::unreadable(path, "the repository library skipped it")
+                })?;
+            }
+        }
+        Ok(Manifest::new(entries))
+    }
+
+    /// Reads back the packs and files that are new, or all packs if nobody did so in this run.
+    fn read_back(
+        &self,
+        snapshot: &SnapshotFile,
+        manifest: &Manifest,
+        unread: &HashSet<&Path>,
+        before: &BTreeSet<PackId>,
+    ) -> Result<()> {
+        self.meter.enter(Phase::ReadingBack, None);
+        let content = self.vault.content_of(SnapshotId::from_library(snapshot.id), &self.source)?;
+        content.check_entries(manifest)?;
+        let packs = content.packs()?;
+        let same_run = self.parent.as_ref().is_some_and(|(parent, _)| parent.tags.run == self.tags.run);
+        content.check_packs(packs.iter().filter(|pack| !same_run || !before.contains(pack)), &self.meter)?;
+        content.check_files(manifest, |path| !unread.contains(path), &self.meter)
+    }
+
+    /// Stores the snapshot again, with the tags that make it a backup.
+    fn publish(&self, unfinished: &SnapshotFile, manifest: &Manifest, hash: &str) -> Result<SnapshotId> {
+        let mut finished = unfinished.clone();
+        finished.tags = StringList::default();
+        for tag in self.tags.to_strings() {
+            finished.tags.add(tag);
+        }
+        finished.tags.add(format!("files:{}", manifest.files()));
+        finished.tags.add(format!("bytes:{}", manifest.bytes()));
+        finished.tags.add(format!("{MANIFEST_TAG}:{hash}"));
+        // As restic does when it changes tags.
+        finished.original = Some(unfinished.id);
+        let stored = strictly("store the snapshot", || {
+            let repository = self.vault.repository()?;
+            repository.save_snapshots(vec![finished])?;
+            repository.get_matching_snapshots(|snapshot| {
+                snapshot.original == Some(unfinished.id) && snapshot.id != unfinished.id
+            })
+        })?;
+        durable::sync_dir(&self.vault.path().join("snapshots"))?;
+        stored.first().and_then(Listed::parse).map(|listed| listed.id).ok_or_else(|| VaultError::Library {
+            action: "store the snapshot",
+            message: "it isn't there afterwards".to_owned(),
+        })
+    }
+}
+
+/// Entries that failed are on record; with a bad parent the library reads everything, and a damaged tree
+/// that it didn't store again is found when the snapshot is read back.
+fn is_harmless(line: &str) -> bool {
+    line.contains(ON_RECORD)
+        || ["ignoring parent node", "ignoring error when loading parent tree", "missing blobs in index"]
+            .iter()
+            .any(|known| line.starts_with(known))
+}

@@ -1,0 +1,285 @@
+//! Reads a snapshot back and compares it with its manifest.
+//!
+//! Invariant: what passes here is complete: every entry of the manifest is in the repository's trees
+//! with the same attributes, and nothing else is; every pack file used was read and has the hash that is
+//! its name; the content of every file asked for has the hash in the manifest. Repairs nothing.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use rustic_core::repofile::{BlobType, Node, PackId};
+use rustic_core::{BlobId, IndexedFullStatus, Repository, RusticError, RusticResult, TreeId};
+
+use crate::entry::{Entry, What};
+use crate::error::{Result, VaultError};
+use crate::ids::SnapshotId;
+use crate::manifest::{Manifest, shown};
+use crate::parallel;
+use crate::progress::{Meter, Monitor, Phase, watched};
+use crate::vault::{Listed, Vault};
+
+/// What a verification read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// Regular files whose content agrees with the manifest.
+    pub files: u64,
+    /// Bytes of content they have.
+    pub bytes: u64,
+    /// Pack files that were read and hashed.
+    pub packs: u64,
+}
+
+/// A snapshot as the repository holds it.
+pub(crate) struct Content<'a> {
+    id: SnapshotId,
+    directory: &'a Path,
+    repository: Repository<IndexedFullStatus>,
+    /// In the order of the manifest.
+    nodes: Vec<(PathBuf, Node)>,
+    trees: Vec<TreeId>,
+}
+
+impl Vault {
+    /// Reads a whole backup back and compares it with its manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Damaged`] or [`VaultError::Manifest`] if it can't be relied on.
+    pub fn verify(&self, id: &SnapshotId, monitor: &dyn Monitor) -> Result<Verified> {
+        let _lock = self.lock()?;
+        let snapshot = self.snapshot(id)?;
+        let manifest = self.manifest_of(&snapshot)?;
+        let meter = Meter::new(Phase::ReadingBack, None);
+        watched(monitor, &meter, || {
+            let content = self.content(&snapshot, &manifest)?;
+            let packs = content.packs()?;
+            content.check_packs(packs.iter(), &meter)?;
+            content.check_files(&manifest, |_| true, &meter)?;
+            Ok(Verified { files: manifest.files(), bytes: manifest.bytes(), packs: packs.len() as u64 })
+        })
+    }
+
+    /// The snapshot's content, whose trees agree with the manifest.
+    pub(crate) fn content(&self, snapshot: &Listed, manifest: &Manifest) -> Result<Content<'_>> {
+        let content = self.content_of(snapshot.id.clone(), &snapshot.source)?;
+        content.check_entries(manifest)?;
+        Ok(content)
+    }
+
+    /// The content of any snapshot of `source`, finished or not.
+    pub(crate) fn content_of(&self, id: SnapshotId, source: &Path) -> Result<Content<'_>> {
+        let repository = self.indexed()?;
+        let library_id = id.to_library()?;
+        let (trees, nodes) =
+            read_trees(&repository, library_id, source).map_err(|error| damaged(&id, &error, None))?;
+        Ok(Content { id, directory: self.path(), repository, nodes, trees })
+    }
+}
+
+impl Content<'_> {
+    /// The nodes beside the entries of the manifest; both are known to be in the same order.
+    pub(crate) fn with_entries<'m>(
+        &'m self,
+        manifest: &'m Manifest,
+    ) -> impl Iterator<Item = (&'m Entry, &'m Node)> {
+        manifest.entries.iter().zip(self.nodes.iter().map(|(_, node)| node))
+    }
+
+    /// Compares names, types and attributes with the manifest.
+    pub(crate) fn check_entries(&self, manifest: &Manifest) -> Result<()> {
+        if self.nodes.len() != manifest.entries.len() {
+            let what = format!("it holds {} entries, {} were read", self.nodes.len(), manifest.entries.len());
+            return Err(self.damage(what));
+        }
+        for (entry, (path, node)) in manifest.entries.iter().zip(&self.nodes) {
+            let expected = entry.to_node(&node.name()).map_err(|error| self.damage(error.to_string()))?;
+            let same = *path == entry.path
+                && (&node.name, &node.node_type, &node.meta)
+                    == (&expected.name, &expected.node_type, &expected.meta);
+            if !same {
+                return Err(self.damage(format!("{} isn't as it was read", shown(&entry.path))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every pack that the snapshot needs.
+    pub(crate) fn packs(&self) -> Result<BTreeSet<PackId>> {
+        let mut packs = BTreeSet::new();
+        let lost = |error: Box<RusticError>| damaged(&self.id, &error, None);
+        for tree in &self.trees {
+            packs.insert(self.repository.get_index_entry(tree).map_err(lost)?.pack);
+        }
+        let mut seen = HashSet::new();
+        for id in self.nodes.iter().flat_map(|(_, node)| node.content.iter().flatten()) {
+            if seen.insert(*id) {
+                packs.insert(self.repository.get_index_entry(id).map_err(lost)?.pack);
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Reads pack files and compares their hashes with their names.
+    pub(crate) fn check_packs<'p>(
+        &self,
+        packs: impl Iterator<Item = &'p PackId>,
+        meter: &Meter,
+    ) -> Result<()> {
+        let packs: Vec<_> = packs.collect();
+        parallel::for_each(&packs, meter, |pack| {
+            let path = pack_path(self.directory, pack);
+            let damage = |what: String| VaultError::Damaged {
+                snapshot: self.id.clone(),
+                what,
+                pack: Some(path.clone()),
+            };
+            let file = File::open(&path).map_err(|error| damage(error.to_string()))?;
+            let mut reader = Counted { file, meter };
+            let fits = pack.blob_matches_reader(u64::MAX, &mut reader);
+            meter.check()?;
+            if fits { Ok(()) } else { Err(damage("the content doesn't fit the name".to_owned())) }
+        })
+    }
+
+    /// Reads files out of the repository and compares their hashes with the manifest.
+    pub(crate) fn check_files(
+        &self,
+        manifest: &Manifest,
+        wanted: impl Fn(&Path) -> bool,
+        meter: &Meter,
+    ) -> Result<()> {
+        let files: Vec<_> =
+            self.with_entries(manifest).filter(|(entry, _)| entry.is_file() && wanted(&entry.path)).collect();
+        parallel::for_each(&files, meter, |(entry, node)| {
+            self.read(entry, node, |block| {
+                meter.bytes(block.len() as u64);
+                meter.check()
+            })?;
+            meter.file();
+            Ok(())
+        })
+    }
+
+    /// Hands out the content of a file block by block, and compares its hash in the end.
+    pub(crate) fn read(
+        &self,
+        entry: &Entry,
+        node: &Node,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let What::File { size, blake3 } = &entry.what else { return Ok(()) };
+        let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+        for id in node.content.iter().flatten() {
+            let block = self
+                .repository
+                .get_blob_cached(&BlobId::from(*id), BlobType::Data)
+                .map_err(|error| damaged(&self.id, &error, self.pack_of(id)))?;
+            hasher.update(&block);
+            length += block.len() as u64;
+            take(&block)?;
+        }
+        if length == *size && hasher.finalize().to_hex().as_str() == blake3 {
+            Ok(())
+        } else {
+            Err(self.damage(format!("the content of {} isn't what was read", shown(&entry.path))))
+        }
+    }
+
+    fn pack_of(&self, id: &rustic_core::DataId) -> Option<PathBuf> {
+        let entry = self.repository.get_index_entry(id).ok()?;
+        Some(pack_path(self.directory, &entry.pack))
+    }
+
+    pub(crate) fn damage(&self, what: String) -> VaultError {
+        VaultError::Damaged { snapshot: self.id.clone(), what, pack: None }
+    }
+}
+
+fn damaged(snapshot: &SnapshotId, error: &RusticError, pack: Option<PathBuf>) -> VaultError {
+    VaultError::Damaged { snapshot: snapshot.clone(), what: error.display_log(), pack }
+}
+
+fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
+    let name = pack.to_hex();
+    let name: &str = name.as_str();
+    repository.join("data").join(&name[..2]).join(name)
+}
+
+type Trees = (Vec<TreeId>, Vec<(PathBuf, Node)>);
+
+/// Reads all trees of a snapshot: their identifiers, and the nodes from the one of `source` on.
+fn read_trees(
+    repository: &Repository<IndexedFullStatus>,
+    id: rustic_core::repofile::SnapshotId,
+    source: &Path,
+) -> RusticResult<Trees> {
+    let snapshot: rustic_core::repofile::SnapshotFile = repository.get_file(&id)?;
+    let (mut trees, mut nodes) = (vec![snapshot.tree], Vec::new());
+    let mut tree = snapshot.tree;
+    let names = source.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    let mut found = None;
+    for name in names {
+        if let Some(above) = found.take() {
+            tree = subtree(&above)?;
+            trees.push(tree);
+        }
+        let level = repository.get_tree(&tree)?.nodes;
+        found = level.into_iter().find(|node| node.name() == name);
+        if found.is_none() {
+            return Err(missing("the path of the backup isn't in its tree"));
+        }
+    }
+    let root = found.ok_or_else(|| missing("the backup has no path"))?;
+    collect(repository, PathBuf::new(), root, &mut trees, &mut nodes)?;
+    Ok((trees, nodes))
+}
+
+fn collect(
+    repository: &Repository<IndexedFullStatus>,
+    path: PathBuf,
+    node: Node,
+    trees: &mut Vec<TreeId>,
+    nodes: &mut Vec<(PathBuf, Node)>,
+) -> RusticResult<()> {
+    let below = if node.is_dir() {
+        let tree = subtree(&node)?;
+        trees.push(tree);
+        repository.get_tree(&tree)?.nodes
+    } else {
+        Vec::new()
+    };
+    nodes.push((path.clone(), node));
+    for child in below {
+        let path = path.join(child.name());
+        collect(repository, path, child, trees, nodes)?;
+    }
+    Ok(())
+}
+
+fn subtree(node: &Node) -> RusticResult<TreeId> {
+    node.subtree.ok_or_else(|| missing("a directory has no content"))
+}
+
+fn missing(what: &'static str) -> Box<RusticError> {
+    RusticError::new(rustic_core::ErrorKind::Repository, what)
+}
+
+/// Counts what is read, and ends early when cancelled.
+struct Counted<'a> {
+    file: File,
+    meter: &'a Meter,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.meter.check().map_err(io::Error::other)?;
+        let length = self.file.read(buffer)?;
+        self.meter.bytes(length as u64);
+        Ok(length)
+    }
+}

@@ -1,0 +1,79 @@
+//! Files and directories that are on the disk when a function returns.
+//!
+//! Invariant: a file that [`write_new`] made is either absent or complete, whatever fails. Doesn't know
+//! what is written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::error::{Result, VaultError};
+
+/// Makes a directory and its parents, accessible to the owner only.
+pub(crate) fn private_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| VaultError::io("create", path, error))
+}
+
+/// Writes a file that others can't read, through a temporary name, and syncs it and its directory.
+/// What has the name already is replaced.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|error| VaultError::io("write", path, error))?;
+    sync_parent(path)
+}
+
+/// Writes a directory's list of names to the disk.
+pub(crate) fn sync_dir(path: &Path) -> Result<()> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(|error| VaultError::io("sync", path, error))
+}
+
+/// Writes the directory that holds `path` to the disk.
+pub(crate) fn sync_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Writes everything on the filesystem of `path` to the disk.
+pub(crate) fn sync_filesystem(path: &Path) -> Result<()> {
+    let sync = || -> std::io::Result<()> { Ok(rustix::fs::syncfs(File::open(path)?)?) };
+    sync().map_err(|error| VaultError::io("sync", path, error))
+}
+
+/// The library renames new files into place without syncing the directories they are in.
+pub(crate) fn sync_repository(repository: &Path) -> Result<()> {
+    let data = repository.join("data");
+    let list = fs::read_dir(&data).map_err(|error| VaultError::io("list", &data, error))?;
+    for dir in list {
+        sync_dir(&dir.map_err(|error| VaultError::io("list", &data, error))?.path())?;
+    }
+    for name in ["data", "index", "snapshots", "keys"] {
+        sync_dir(&repository.join(name))?;
+    }
+    sync_dir(repository)
+}
+
+/// Removes a file or a whole directory; it is no error if there is none.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(VaultError::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Calls into the repository library, whose panics and warnings become errors.
+//!
+//! Invariant: inside [`call`] nothing the library only logs goes unnoticed. Calls don't nest.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustic_core::RusticResult;
+
+use crate::error::{Result, VaultError};
+use crate::logsink::Watch;
+
+/// Calls `work`; a panic is an error, and so is every logged warning that isn't `harmless`.
+pub(crate) fn call<T>(
+    action: &'static str,
+    harmless: impl Fn(&str) -> bool,
+    work: impl FnOnce() -> RusticResult<T>,
+) -> Result<T> {
+    let watch = Watch::start()?;
+    let result = catch_unwind(AssertUnwindSafe(work));
+    let warnings: Vec<_> = watch.finish().into_iter().filter(|line| !harmless(line)).collect();
+    let value = result
+        .map_err(|panic| VaultError::Library { action, message: panic_text(&*panic) })?
+        .map_err(|error| VaultError::library(action, &error))?;
+    if warnings.is_empty() {
+        Ok(value)
+    } else {
+        Err(VaultError::Library { action, message: warnings.join("; ") })
+    }
+}
+
+/// Like [`call`], where every warning is an error.
+pub(crate) fn strictly<T>(action: &'static str, work: impl FnOnce() -> RusticResult<T>) -> Result<T> {
+    call(action, |_| false, work)
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
+}

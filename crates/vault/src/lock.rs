@@ -1,0 +1,64 @@
+//! Who may work on the repository.
+//!
+//! Invariant: whoever reads or adds holds the lock shared, whoever removes holds it alone; it ends with
+//! the process. The library itself has no locks, and restic's lock files are left to restic.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::error::{Result, VaultError};
+
+const FILE: &str = "repository.lock";
+
+/// The lock, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// For reading and adding; others may do so too.
+    pub(crate) fn shared(state: &Path) -> Result<Self> {
+        Self::take(state, FlockOperation::NonBlockingLockShared)
+    }
+
+    /// For making the repository: waits for whoever is about to do the same.
+    pub(crate) fn exclusive(state: &Path) -> Result<Self> {
+        Self::take(state, FlockOperation::LockExclusive)
+    }
+
+    /// Tries to be alone; says whether that is so, and holds the lock shared otherwise.
+    pub(crate) fn try_alone(&self) -> bool {
+        flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+
+    /// Back to shared, after [`Lock::try_alone`], which may have given up the lock altogether.
+    pub(crate) fn share(&self, state: &Path) -> Result<()> {
+        Self::flock(state, &self.file, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn take(state: &Path, operation: FlockOperation) -> Result<Self> {
+        let path = state.join(FILE);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| VaultError::io("open", &path, error))?;
+        Self::flock(state, &file, operation)?;
+        Ok(Self { file })
+    }
+
+    fn flock(state: &Path, file: &File, operation: FlockOperation) -> Result<()> {
+        flock(file, operation).map_err(|error| match error {
+            Errno::WOULDBLOCK => VaultError::Locked { path: state.join(FILE) },
+            error => VaultError::io("lock", state.join(FILE), error),
+        })
+    }
+}

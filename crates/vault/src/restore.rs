@@ -1,0 +1,232 @@
+//! Writes a snapshot's data to a place where nothing is yet, and proves it.
+//!
+//! Invariant: nothing that existed is overwritten or followed: every file, directory and link is newly
+//! made below a directory that only we know, and in the end everything is read again from the disk and
+//! compared with the manifest. Written with our own code since the library reports failures of a restore
+//! as warnings and panics. Replaces nothing; see `replace`.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+
+use crate::compare::{Trust, first_difference};
+use crate::content::Content;
+use crate::durable;
+use crate::entry::{Entry, Stamp, What, full_path, xattr_names};
+use crate::error::{Result, VaultError};
+use crate::ids::SnapshotId;
+use crate::manifest::Manifest;
+use crate::parallel;
+use crate::progress::{Meter, Monitor, Phase, watched};
+use crate::vault::Vault;
+
+/// What a restore wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// Regular files; each name counts.
+    pub files: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+}
+
+impl Restored {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        Self { files: manifest.files(), bytes: manifest.bytes() }
+    }
+}
+
+/// Whether a second copy fits on a filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that the copy takes, without holes, rounded up to blocks.
+    pub needed: u64,
+    /// Bytes that are free.
+    pub available: u64,
+}
+
+const BLOCK: u64 = 4096;
+
+impl Vault {
+    /// Restores a backup into an empty or new directory; the backup of a single file becomes a file in
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::NotEmpty`]; [`VaultError::Damaged`] if the repository doesn't hold what was read;
+    /// [`VaultError::Mismatch`] if the disk doesn't hold what was written.
+    pub fn restore_to(&self, id: &SnapshotId, empty_dir: &Path, monitor: &dyn Monitor) -> Result<Restored> {
+        let _lock = self.lock()?;
+        let snapshot = self.snapshot(id)?;
+        let manifest = self.manifest_of(&snapshot)?;
+        let meter = Meter::new(Phase::Restoring, Some(manifest.bytes()));
+        watched(monitor, &meter, || {
+            let content = self.content(&snapshot, &manifest)?;
+            be_empty(empty_dir)?;
+            let is_dir = manifest.entries.first().is_some_and(|root| root.what == What::Dir);
+            let root = match snapshot.source.file_name() {
+                Some(name) if !is_dir => empty_dir.join(name),
+                _ => empty_dir.to_owned(),
+            };
+            write(&content, &manifest, &root, &meter)?;
+            Ok(Restored::of(&manifest))
+        })
+    }
+
+    /// What a restore beside `target` would need, and what there is.
+    ///
+    /// # Errors
+    ///
+    /// The backup or its manifest can't be read, or neither `target` nor a directory above it exists.
+    pub fn room_for_restore(&self, id: &SnapshotId, target: &Path) -> Result<Room> {
+        room(&self.manifest(id)?, target)
+    }
+}
+
+/// See [`Vault::room_for_restore`].
+pub(crate) fn room(manifest: &Manifest, target: &Path) -> Result<Room> {
+    let rounded = |entry: &Entry| entry.size().div_ceil(BLOCK) * BLOCK;
+    let files: u64 = manifest.entries.iter().filter(|entry| entry.hardlink.is_none()).map(rounded).sum();
+    let needed = files + manifest.entries.len() as u64 * BLOCK / 4;
+    let existing = target.ancestors().find(|path| path.exists()).unwrap_or(target);
+    let stat = rustix::fs::statvfs(existing).map_err(|error| VaultError::io("look at", existing, error))?;
+    Ok(Room { needed, available: stat.f_bavail.saturating_mul(stat.f_frsize) })
+}
+
+/// Makes the directory if it doesn't exist.
+fn be_empty(directory: &Path) -> Result<()> {
+    let io = |error| VaultError::io("list", directory, error);
+    match fs::read_dir(directory) {
+        Ok(mut list) => match list.next() {
+            None => Ok(()),
+            Some(_) => Err(VaultError::NotEmpty { path: directory.to_owned() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => durable::private_dir(directory),
+        Err(error) => Err(io(error)),
+    }
+}
+
+/// Writes everything, makes it durable and compares it with the manifest. `root` is an empty directory,
+/// or doesn't exist.
+pub(crate) fn write(content: &Content<'_>, manifest: &Manifest, root: &Path, meter: &Meter) -> Result<()> {
+    directories(manifest, root)?;
+    files(content, manifest, root, meter)?;
+    for entry in &manifest.entries {
+        other(entry, root).map_err(|error| VaultError::io("create", full_path(root, &entry.path), error))?;
+    }
+    let (directories, rest): (Vec<_>, Vec<_>) =
+        manifest.entries.iter().partition(|entry| entry.what == What::Dir);
+    // Directories last and from below, since work in a directory changes its times.
+    for entry in rest.into_iter().chain(directories.into_iter().rev()) {
+        attributes(entry, &full_path(root, &entry.path))?;
+    }
+    let synced = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
+    durable::sync_filesystem(synced)?;
+    meter.enter(Phase::Comparing, Some(manifest.bytes()));
+    match first_difference(root, manifest, Trust::Nothing, meter)? {
+        None => Ok(()),
+        Some(difference) => {
+            Err(VaultError::Mismatch { path: root.to_owned(), differences: vec![difference] })
+        }
+    }
+}
+
+fn directories(manifest: &Manifest, root: &Path) -> Result<()> {
+    for entry in manifest.entries.iter().filter(|entry| entry.what == What::Dir) {
+        let path = full_path(root, &entry.path);
+        if entry.path.as_os_str().is_empty() && path.is_dir() {
+            continue;
+        }
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| VaultError::io("create", &path, error))?;
+    }
+    Ok(())
+}
+
+fn files(content: &Content<'_>, manifest: &Manifest, root: &Path, meter: &Meter) -> Result<()> {
+    let files: Vec<_> = content
+        .with_entries(manifest)
+        .filter(|(entry, _)| entry.is_file() && entry.hardlink.is_none())
+        .collect();
+    parallel::for_each(&files, meter, |(entry, node)| {
+        let path = full_path(root, &entry.path);
+        let io = |error| VaultError::io("write", &path, error);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
+        let mut offset = 0;
+        content.read(entry, node, |block| {
+            meter.check()?;
+            write_block(&file, block, offset).map_err(io)?;
+            offset += block.len() as u64;
+            meter.bytes(block.len() as u64);
+            Ok(())
+        })?;
+        // A hole at the end.
+        file.set_len(offset).map_err(io)?;
+        meter.file();
+        Ok(())
+    })
+}
+
+/// Leaves holes where there are only zeros: the file is new, so there is nothing to overwrite.
+fn write_block(file: &File, block: &[u8], offset: u64) -> std::io::Result<()> {
+    let mut at = offset;
+    for part in block.chunks(64 * 1024) {
+        if part.iter().any(|byte| *byte != 0) {
+            file.write_all_at(part, at)?;
+        }
+        at += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// Everything that is neither a directory nor the first name of a file.
+fn other(entry: &Entry, root: &Path) -> std::io::Result<()> {
+    let path = full_path(root, &entry.path);
+    let make = |kind, device| {
+        rustix::fs::mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), device).map_err(Into::into)
+    };
+    match (&entry.what, &entry.hardlink) {
+        (What::File { .. }, Some(first)) => fs::hard_link(full_path(root, first), &path),
+        (What::File { .. }, None) | (What::Dir, _) => Ok(()),
+        (What::Symlink { target }, _) => symlink(target, &path),
+        (What::Block { device }, _) => make(FileType::BlockDevice, *device),
+        (What::Char { device }, _) => make(FileType::CharacterDevice, *device),
+        (What::Fifo, _) => make(FileType::Fifo, 0),
+        (What::Socket, _) => make(FileType::Socket, 0),
+    }
+}
+
+/// Owner, extended attributes, mode and times, in this order: a change of owner drops setuid bits and
+/// capabilities, and an access list changes the mode.
+pub(crate) fn attributes(entry: &Entry, path: &Path) -> Result<()> {
+    let apply = || -> std::io::Result<()> {
+        let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        rustix::fs::chownat(CWD, path, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+        // What a new entry inherits from the directory above isn't part of the backup.
+        for name in xattr_names(path)? {
+            if !entry.xattrs.iter().any(|xattr| *xattr.name == *name) {
+                rustix::fs::lremovexattr(path, &*name)?;
+            }
+        }
+        for xattr in &entry.xattrs {
+            rustix::fs::lsetxattr(path, &*xattr.name, &xattr.value, XattrFlags::empty())?;
+        }
+        if !matches!(entry.what, What::Symlink { .. }) {
+            fs::set_permissions(path, Permissions::from_mode(entry.mode))?;
+        }
+        let time = timespec(entry.mtime);
+        let times = Timestamps { last_access: time, last_modification: time };
+        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    };
+    apply().map_err(|error| VaultError::io("set the attributes of", path, error))
+}
+
+fn timespec(stamp: Stamp) -> Timespec {
+    Timespec { tv_sec: stamp.0, tv_nsec: i64::from(stamp.1) }
+}
+
+/// A path that isn't there yet, for messages and joins.
+pub(crate) fn sibling(target: &Path, name: &std::ffi::OsStr) -> PathBuf {
+    target.with_file_name(name)
+}

@@ -1,0 +1,271 @@
+//! What the repository library reads a backup from.
+//!
+//! Invariant: whatever is emitted is in the manifest, with the hash of exactly the bytes that the
+//! library got; whatever could not be read, or was changed meanwhile, is on record. The library drops
+//! entries that fail and carries on, so its success alone means nothing. Decides nothing: the
+//! [`Findings`] do that when the library is done.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustic_core::{ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, RusticError, RusticResult};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::backup::Pass;
+use crate::entry::{Entry, What, full_path};
+use crate::error::VaultError;
+use crate::manifest::Manifest;
+use crate::progress::Meter;
+use crate::walk::Walk;
+
+/// In every error that is reported to the library but already on record here.
+pub(crate) const ON_RECORD: &str = "mainstay has this on record";
+
+/// What reading found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// In the order of the walk.
+    pub(crate) entries: Vec<Entry>,
+    /// Hashes of the files that were read, by path.
+    pub(crate) hashes: HashMap<PathBuf, String>,
+    /// Files that changed while they were read.
+    pub(crate) changed: BTreeSet<PathBuf>,
+    /// Entries that disappeared before they could be read.
+    pub(crate) gone: BTreeSet<PathBuf>,
+    /// The first thing that makes the backup incomplete.
+    pub(crate) failure: Option<VaultError>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    name: OsString,
+    pass: Pass,
+    parent: Option<Manifest>,
+    meter: Arc<Meter>,
+    findings: Mutex<Findings>,
+}
+
+impl Shared {
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: VaultError) -> Box<RusticError> {
+        self.findings().failure.get_or_insert(error);
+        RusticError::new(ErrorKind::InputOutput, ON_RECORD)
+    }
+}
+
+/// The tree of files at an absolute path.
+#[derive(Debug, Clone)]
+pub(crate) struct Source(Arc<Shared>);
+
+impl Source {
+    /// `parent` is the manifest of the snapshot that the library compares with.
+    pub(crate) fn new(root: &Path, pass: Pass, parent: Option<Manifest>, meter: Arc<Meter>) -> Self {
+        Self(Arc::new(Shared {
+            root: root.to_owned(),
+            name: root.file_name().unwrap_or_default().to_owned(),
+            pass,
+            parent,
+            meter,
+            findings: Mutex::default(),
+        }))
+    }
+
+    /// Everything that was found, once the library is done.
+    pub(crate) fn finish(self) -> Findings {
+        std::mem::take(&mut *self.0.findings())
+    }
+}
+
+impl ReadSource for Source {
+    type Open = Opener;
+    type Iter = Entries;
+
+    fn size(&self) -> RusticResult<Option<u64>> {
+        Ok(None)
+    }
+
+    fn entries(&self) -> Entries {
+        let walk = match self.0.pass {
+            Pass::Live => Walk::live(&self.0.root),
+            Pass::Still => Walk::still(&self.0.root),
+        };
+        let known =
+            self.0.parent.as_ref().map(|parent| {
+                parent.entries.iter().map(|entry| (entry.path.clone(), entry.clone())).collect()
+            });
+        Entries { shared: self.0.clone(), known: known.unwrap_or_default(), walk, ended: false }
+    }
+}
+
+/// The entries in the order of the walk, until the first failure.
+pub(crate) struct Entries {
+    shared: Arc<Shared>,
+    known: HashMap<PathBuf, Entry>,
+    walk: Walk,
+    ended: bool,
+}
+
+impl Entries {
+    fn emit(&self, entry: Entry) -> RusticResult<ReadSourceEntry<Opener>> {
+        let shared = &self.shared;
+        let name = entry.path.file_name().unwrap_or(&shared.name);
+        let node =
+            entry.to_node(name).map_err(|error| shared.fail(VaultError::unreadable(&entry.path, error)))?;
+        let open = entry.is_file().then(|| Opener { shared: shared.clone(), before: entry.clone() });
+        let path = full_path(&shared.root, &entry.path);
+        let mut findings = shared.findings();
+        if let Some(What::File { blake3, .. }) =
+            self.known.get(&entry.path).filter(|known| entry.untouched_since(known)).map(|known| &known.what)
+        {
+            // The library won't read it again; if it does after all, the hash is replaced.
+            findings.hashes.insert(entry.path.clone(), blake3.clone());
+            shared.meter.bytes(entry.size());
+        }
+        findings.entries.push(entry);
+        Ok(ReadSourceEntry { path, node, open })
+    }
+}
+
+impl Iterator for Entries {
+    type Item = RusticResult<ReadSourceEntry<Opener>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended || self.shared.findings().failure.is_some() {
+            return None;
+        }
+        let item = match self.shared.meter.check() {
+            Ok(()) => self.walk.next()?,
+            Err(cancelled) => Err(cancelled),
+        };
+        self.shared.findings().gone.extend(self.walk.take_gone());
+        let item = match item {
+            Ok(entry) => self.emit(entry),
+            Err(error) => Err(self.shared.fail(error)),
+        };
+        self.ended = item.is_err();
+        Some(item)
+    }
+}
+
+/// Opens one file when the library wants to read it.
+pub(crate) struct Opener {
+    shared: Arc<Shared>,
+    before: Entry,
+}
+
+impl ReadSourceOpen for Opener {
+    type Reader = Reader;
+
+    fn open(self) -> RusticResult<Reader> {
+        let path = full_path(&self.shared.root, &self.before.path);
+        // Not to be led astray, or to wait for ever, by what may have taken the file's place.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(self.gone()),
+            Err(error) => return Err(self.shared.fail(VaultError::unreadable(path, error))),
+        };
+        let meta = file.metadata().map_err(|error| self.shared.fail(VaultError::unreadable(&path, error)))?;
+        if !meta.is_file() {
+            return Err(self.gone());
+        }
+        let left = self.before.size();
+        let hasher = blake3::Hasher::new();
+        let mut reader =
+            Reader { shared: self.shared, before: self.before, file, left, hasher, ended: false };
+        reader.compare()?;
+        Ok(reader)
+    }
+}
+
+impl Opener {
+    fn gone(&self) -> Box<RusticError> {
+        self.shared.findings().gone.insert(self.before.path.clone());
+        RusticError::new(ErrorKind::InputOutput, ON_RECORD)
+    }
+}
+
+/// Reads as many bytes as the file had when it was listed: less is filled up with zeros, more is left,
+/// as `tar` does, because the size is on its way into the repository already. Both count as a change.
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    before: Entry,
+    file: File,
+    left: u64,
+    hasher: blake3::Hasher,
+    ended: bool,
+}
+
+impl Reader {
+    /// Notes a change since the file was listed.
+    fn compare(&mut self) -> RusticResult<()> {
+        let meta = self.file.metadata().map_err(|error| {
+            self.shared.fail(VaultError::unreadable(full_path(&self.shared.root, &self.before.path), error))
+        })?;
+        let before = &self.before;
+        let same = (meta.dev(), meta.ino(), meta.len()) == (before.dev, before.ino, before.size())
+            && same_time(before.mtime, meta.mtime(), meta.mtime_nsec())
+            && same_time(before.ctime, meta.ctime(), meta.ctime_nsec());
+        if !same {
+            self.shared.findings().changed.insert(before.path.clone());
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.compare().map_err(|error| io::Error::other(error.to_string()))?;
+            let hash = self.hasher.finalize().to_hex().to_string();
+            self.shared.findings().hashes.insert(self.before.path.clone(), hash);
+            self.shared.meter.file();
+        }
+        Ok(0)
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Err(cancelled) = self.shared.meter.check() {
+            self.shared.fail(cancelled);
+            return Err(io::Error::other(ON_RECORD));
+        }
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            return self.end();
+        }
+        let mut length = match self.file.read(&mut buffer[..wanted]) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                let path = full_path(&self.shared.root, &self.before.path);
+                self.shared.fail(VaultError::unreadable(path, error));
+                return Err(io::Error::other(ON_RECORD));
+            }
+            result => result?,
+        };
+        if length == 0 {
+            self.shared.findings().changed.insert(self.before.path.clone());
+            buffer[..wanted].fill(0);
+            length = wanted;
+        }
+        self.hasher.update(&buffer[..length]);
+        self.left -= length as u64;
+        self.shared.meter.bytes(length as u64);
+        Ok(length)
+    }
+}
+
+fn same_time(stamp: crate::entry::Stamp, seconds: i64, nanoseconds: i64) -> bool {
+    stamp.0 == seconds && i64::from(stamp.1) == nanoseconds
+}

@@ -1,0 +1,296 @@
+//! Data is put in the place of other data in one step, never without a way back, and again after any
+//! interruption.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{Place, describe, populate};
+use mainstay_vault::{SnapshotId, Unwatched, VaultError};
+
+/// A target that holds new data, with a backup of its old and one of its new data.
+struct Scene {
+    place: Place,
+    target: PathBuf,
+    old: SnapshotId,
+    safety: SnapshotId,
+    /// What the target held when `old` was made.
+    wanted: std::collections::BTreeMap<PathBuf, String>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = Place::new();
+        let target = place.path("data");
+        populate(&target);
+        Self::of(place, target)
+    }
+
+    fn of(place: Place, target: PathBuf) -> Self {
+        let wanted = describe(&target);
+        let old = place.backup(&target).id;
+        change(&target);
+        let safety = place.backup(&target).id;
+        Self { place, target, old, safety, wanted }
+    }
+
+    fn replace(&self) -> Result<(), VaultError> {
+        let vault = &self.place.vault;
+        vault.replace(&self.old, &self.target, &self.safety, "run-7", &Unwatched).map(|_| ())
+    }
+
+    fn stage(&self) -> PathBuf {
+        self.place.path(".data.mainstay-run-7")
+    }
+
+    fn inner(&self) -> PathBuf {
+        self.target.join(".mainstay-replace-run-7")
+    }
+
+    fn restore(&self, id: &SnapshotId, to: &Path) {
+        self.place.vault.restore_to(id, to, &Unwatched).unwrap();
+    }
+
+    #[track_caller]
+    fn assert_done(&self) {
+        assert_eq!(describe(&self.target), self.wanted);
+        assert!(!self.stage().exists() && !self.inner().exists(), "nothing is left");
+    }
+}
+
+fn change(target: &Path) {
+    fs::write(target.join("deep/er/file"), "migrated").unwrap();
+    fs::write(target.join("new file"), "of the new version").unwrap();
+    fs::remove_file(target.join("deep.er")).unwrap();
+    fs::remove_file(target.join("link")).unwrap();
+    fs::create_dir(target.join("link")).unwrap();
+}
+
+#[test]
+fn the_old_data_comes_back() {
+    let scene = Scene::new();
+    scene.replace().unwrap();
+    scene.assert_done();
+    scene.replace().unwrap();
+    scene.assert_done();
+}
+
+#[test]
+fn what_isnt_in_the_safety_backup_is_never_replaced() {
+    let scene = Scene::new();
+    fs::write(scene.target.join("later"), "the only copy").unwrap();
+    let before = describe(&scene.target);
+    match scene.replace() {
+        Err(VaultError::SafetyOutdated { difference, .. }) => assert!(difference.contains("later")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(describe(&scene.target), before);
+    assert!(!scene.stage().exists());
+}
+
+#[test]
+fn content_changed_behind_the_times_is_noticed() {
+    let scene = Scene::new();
+    let file = scene.target.join("new file");
+    let meta = fs::metadata(&file).unwrap();
+    fs::write(&file, "of THE new version").unwrap();
+    use std::os::unix::fs::MetadataExt;
+    crate::common::set_mtime(&file, meta.mtime(), meta.mtime_nsec());
+    assert!(matches!(scene.replace(), Err(VaultError::SafetyOutdated { .. })));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "of THE new version");
+}
+
+#[test]
+fn half_restored_is_begun_anew() {
+    let scene = Scene::new();
+    scene.restore(&scene.old, &scene.stage());
+    fs::remove_file(scene.stage().join("large")).unwrap();
+    fs::write(scene.stage().join("small"), "half").unwrap();
+    scene.replace().unwrap();
+    scene.assert_done();
+}
+
+#[test]
+fn exchanged_but_not_cleaned_up_is_finished() {
+    let scene = Scene::new();
+    fs::rename(&scene.target, scene.stage()).unwrap();
+    scene.restore(&scene.old, &scene.target);
+    fs::remove_file(scene.stage().join("small")).unwrap();
+    scene.replace().unwrap();
+    scene.assert_done();
+}
+
+#[test]
+fn a_damaged_backup_replaces_nothing() {
+    let scene = Scene::new();
+    let before = describe(&scene.target);
+    let packs = crate::common::files_below(&scene.place.vault.path().join("data"));
+    let largest = packs.iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    let mut content = fs::read(largest).unwrap();
+    for byte in content.iter_mut().step_by(1000) {
+        *byte ^= 1;
+    }
+    fs::write(largest, content).unwrap();
+    assert!(matches!(scene.replace(), Err(VaultError::Damaged { .. })));
+    assert_eq!(describe(&scene.target), before);
+}
+
+#[test]
+fn a_single_file_is_replaced() {
+    let place = Place::new();
+    let data = place.data("dir", "old");
+    let target = data.join("one");
+    let wanted = describe(&target);
+    let old = place.backup(&target).id;
+    fs::write(&target, "new and longer").unwrap();
+    let outdated = place.vault.replace(&old, &target, &old, "run", &Unwatched);
+    assert!(matches!(outdated, Err(VaultError::SafetyOutdated { .. })));
+    let safety = place.backup(&target).id;
+    for _ in 0..2 {
+        place.vault.replace(&old, &target, &safety, "run", &Unwatched).unwrap();
+        assert_eq!(describe(&target), wanted);
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 2, "nothing is left");
+    }
+}
+
+#[test]
+fn a_run_that_isnt_a_name_is_refused() {
+    let scene = Scene::new();
+    for run in ["", "../x", "a b"] {
+        let refused = scene.place.vault.replace(&scene.old, &scene.target, &scene.safety, run, &Unwatched);
+        assert!(matches!(refused, Err(VaultError::BadName { what: "run", .. })));
+    }
+}
+
+/// A tmpfs that is unmounted in the end. Needs root.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(path: PathBuf, options: &str) -> Self {
+        fs::create_dir(&path).unwrap();
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).status().unwrap();
+        assert!(status.success(), "these tests mount a tmpfs: run them as root");
+        Self(path)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A mount point as target, for which the exchange is impossible.
+fn at_mount_point() -> (Mount, Scene) {
+    let place = Place::new();
+    let mount = Mount::new(place.path("data"), "size=64m");
+    let target = mount.0.clone();
+    for name in ["same", "changed", "only old"] {
+        fs::write(target.join(name), format!("{name} as it was")).unwrap();
+    }
+    fs::create_dir_all(target.join("deep/er")).unwrap();
+    fs::write(target.join("deep/er/file"), "original").unwrap();
+    fs::write(target.join("deep.er"), "between").unwrap();
+    fs::write(target.join("link"), "a file first").unwrap();
+    crate::common::set_mtime(&target, 1_400_000_000, 5);
+    (mount, Scene::of(place, target))
+}
+
+#[test]
+fn a_mount_point_is_replaced_entry_by_entry() {
+    let (_mount, scene) = at_mount_point();
+    scene.replace().unwrap();
+    scene.assert_done();
+    scene.replace().unwrap();
+    scene.assert_done();
+}
+
+/// Brings the target to the state that an interruption would leave, at a given step.
+fn interrupted(scene: &Scene, step: usize) {
+    let stage = scene.inner();
+    fs::create_dir(&stage).unwrap();
+    if step == 0 {
+        return;
+    }
+    fs::create_dir(stage.join("old")).unwrap();
+    scene.restore(&scene.old, &stage.join("new"));
+    if step == 1 {
+        fs::remove_file(stage.join("new/same")).unwrap();
+        return;
+    }
+    fs::write(stage.join("ready"), "").unwrap();
+    if step == 2 {
+        return;
+    }
+    fs::rename(scene.target.join("deep"), stage.join("old/deep")).unwrap();
+    if step == 3 {
+        return;
+    }
+    for name in ["same", "changed", "only old", "link", "new file"] {
+        fs::rename(scene.target.join(name), stage.join("old").join(name)).unwrap();
+    }
+    if step == 4 {
+        return;
+    }
+    fs::write(stage.join("emptied"), "").unwrap();
+    if step == 5 {
+        return;
+    }
+    fs::rename(stage.join("new/deep"), scene.target.join("deep")).unwrap();
+    if step == 6 {
+        return;
+    }
+    for name in ["same", "changed", "only old", "link", "deep.er"] {
+        fs::rename(stage.join("new").join(name), scene.target.join(name)).unwrap();
+    }
+    if step == 7 {
+        return;
+    }
+    fs::remove_dir_all(stage.join("old/deep")).unwrap();
+    if step == 8 {
+        return;
+    }
+    // Cleaning up, whose order is not ours.
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&scene.target, fs::metadata(stage.join("new")).unwrap().permissions()).unwrap();
+    assert!(fs::metadata(&scene.target).unwrap().permissions().mode() > 0);
+    fs::remove_dir_all(stage.join("old")).unwrap();
+    fs::remove_file(stage.join(if step == 9 { "ready" } else { "emptied" })).unwrap();
+}
+
+#[test]
+fn an_interruption_at_any_step_is_finished() {
+    for step in 0..=10 {
+        let (_mount, scene) = at_mount_point();
+        interrupted(&scene, step);
+        scene.replace().unwrap_or_else(|error| panic!("step {step}: {error}"));
+        scene.assert_done();
+    }
+}
+
+#[test]
+fn nothing_foreign_is_moved_away() {
+    let (_mount, scene) = at_mount_point();
+    interrupted(&scene, 3);
+    fs::write(scene.target.join("later"), "the only copy").unwrap();
+    assert!(matches!(scene.replace(), Err(VaultError::Foreign { .. })));
+    assert_eq!(fs::read_to_string(scene.target.join("later")).unwrap(), "the only copy");
+    assert_eq!(fs::read_to_string(scene.inner().join("old/deep/er/file")).unwrap(), "migrated");
+}
+
+#[test]
+fn a_full_disk_is_noticed_before() {
+    let place = Place::new();
+    let mount = Mount::new(place.path("data"), "size=4m");
+    let target = mount.0.clone();
+    fs::write(target.join("large"), vec![1; 3 << 20]).unwrap();
+    let old = place.backup(&target).id;
+    fs::write(target.join("large"), vec![2; 3 << 20]).unwrap();
+    let safety = place.backup(&target).id;
+    let before = describe(&target);
+    let refused = place.vault.replace(&old, &target, &safety, "run", &Unwatched);
+    assert!(matches!(refused, Err(VaultError::NoSpace { .. })), "{refused:?}");
+    assert_eq!(describe(&target), before);
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
+}
