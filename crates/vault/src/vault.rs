@@ -56,7 +56,8 @@ pub struct Listed {
     pub bytes: u64,
     /// The directory or file that was backed up.
     pub source: PathBuf,
-    pub(crate) manifest: String,
+    /// BLAKE3 of its manifest, in hexadecimal digits.
+    pub manifest: String,
 }
 
 impl std::fmt::Debug for Vault {

@@ -70,7 +70,10 @@ pub async fn run(
     };
     let mut command = Command::new(program);
     command.args(rest).current_dir(directory).process_group(0).kill_on_drop(true);
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     if let Some(host) = docker_host {
         command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
     }
@@ -187,7 +190,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_engine_is_passed_on() {
-        let output = run(&sh("echo $DOCKER_HOST"), Path::new("/"), Some("tcp://x:1"), GRACE, None).await.unwrap();
+        let output =
+            run(&sh("echo $DOCKER_HOST"), Path::new("/"), Some("tcp://x:1"), GRACE, None).await.unwrap();
         assert_eq!(output.stdout, "tcp://x:1\n");
     }
 

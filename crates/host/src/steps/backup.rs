@@ -1,7 +1,7 @@
 //! Steps on data: back up live, at the cutover and for safety; put a backup in place.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use mainstay_core::event::{BackupRecord, Fact, Progress, ProgressUnit};
 use mainstay_core::finding::{Finding, Severity};
@@ -9,6 +9,7 @@ use mainstay_core::plan::{DataMount, Kind, Plan};
 use mainstay_core::problem::Problem;
 use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
+use mainstay_core::verdict::Failure;
 use mainstay_runner::{Context, Permit};
 use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, Phase, SnapshotId, Tags, Vault, VaultError};
 
@@ -22,8 +23,7 @@ impl Host {
         if context.plan.data.is_empty() {
             return Ok(Fact::BackedUp { backups: Vec::new(), changed_since_cutover: unchanged(step) });
         }
-        let vault = Vault::open_or_create(&self.state)
-            .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        let vault = self.vault()?;
         let mut backups = Vec::new();
         for mount in &context.plan.data {
             let record = self.back_up_mount(&vault, permit, mount, context)?;
@@ -41,13 +41,22 @@ impl Host {
         Ok(Fact::BackedUp { backups, changed_since_cutover: changed })
     }
 
+    fn vault(&mut self) -> Result<Arc<Vault>, Box<Failure>> {
+        if let Some(vault) = &self.vault {
+            return Ok(Arc::clone(vault));
+        }
+        let opened = Vault::open_or_create(&self.state)
+            .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        Ok(Arc::clone(self.vault.insert(Arc::new(opened))))
+    }
+
     fn back_up_mount(
         &self,
         vault: &Vault,
         permit: &Permit,
         mount: &DataMount,
         context: &mut Context<'_>,
-    ) -> Result<BackupRecord, Box<mainstay_core::verdict::Failure>> {
+    ) -> Result<BackupRecord, Box<Failure>> {
         let plan = context.plan;
         let (kind, pass) = kind(permit.step(), plan);
         let tags = Tags {
@@ -79,8 +88,7 @@ impl Host {
     /// Puts the data of the backups in place; what is there now is in the safety snapshots.
     pub(super) fn restore_data(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let (plan, state) = (context.plan, context.state);
-        let vault = Vault::open_or_create(&self.state)
-            .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        let vault = self.vault()?;
         let (mut files, mut bytes) = (0, 0);
         for record in state.way_back(plan) {
             let (mount, id, safety) = self.restoration(plan, state, record).map_err(engine_step)?;

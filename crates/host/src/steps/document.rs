@@ -19,6 +19,9 @@ const BACKUPS: &[(Step, &str)] = &[
     (Step::BackUpSafety, "as it was just before the rollback or the restoration"),
 ];
 
+/// Where the commands restore to: the reader's to choose.
+const TARGET: &str = "/path/to/an/empty/directory";
+
 impl Host {
     /// Writes `BACKUP_INFO.txt` and `report.txt` into the run's directory.
     pub(super) fn document(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {

@@ -21,6 +21,7 @@ use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::Failure;
 use mainstay_runner::{Context, Permit, World};
+use mainstay_vault::Vault;
 use tokio::runtime::Handle;
 
 use crate::engine::Engine;
@@ -42,6 +43,9 @@ pub struct Host {
     run: RunDir,
     interrupt: Arc<AtomicUsize>,
     meter: Option<Meter>,
+    /// Opened at the first backup, because opening derives a key, which takes a good part of a second: not in
+    /// the downtime.
+    vault: Option<Arc<Vault>>,
 }
 
 impl Host {
@@ -54,7 +58,7 @@ impl Host {
         run: RunDir,
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
-        Self { engine, runtime, state: state.to_owned(), run, interrupt, meter: None }
+        Self { engine, runtime, state: state.to_owned(), run, interrupt, meter: None, vault: None }
     }
 
     /// Whether this step should stop: on the way forward only; a way back is finished.

@@ -152,7 +152,7 @@ fn choose(vault: &Vault, id: &str, args: &RestoreArgs) -> Result<Vec<Listed>, Pr
 /// A backup as plans name it.
 fn record(vault: &Vault, snapshot: &Listed) -> Result<BackupRecord, Problem> {
     // Reading the manifest proves that there is one, before anything is stopped.
-    let manifest = vault
+    vault
         .manifest(&snapshot.id)
         .map_err(|e| vault_problem(&format!("the backup {} can't be used", snapshot.id.short()), &e))?;
     Ok(BackupRecord {
@@ -162,6 +162,6 @@ fn record(vault: &Vault, snapshot: &Listed) -> Result<BackupRecord, Problem> {
         bytes: snapshot.bytes,
         added_bytes: 0,
         changed_while_reading: 0,
-        manifest: manifest.hash(),
+        manifest: snapshot.manifest.clone(),
     })
 }
