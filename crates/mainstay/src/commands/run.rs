@@ -116,6 +116,7 @@ fn answer(app: &App) -> std::io::Result<String> {
             return read;
         }
     }
+    let _ = writeln!(std::io::stderr()); // the question's line has no end yet
     Ok(String::new())
 }
 
