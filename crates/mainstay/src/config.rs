@@ -129,10 +129,9 @@ fn parse(text: &str) -> Result<Config, Problem> {
         let message = error.message().to_owned();
         let mut problem =
             Problem::new("config-invalid", format!("line {line} can't be used")).because(&message);
-        if let Some(key) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
-            if let Some(near) = nearest(key) {
-                problem = problem.advise(format!("did you mean `{near}`?"));
-            }
+        let key = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        if let Some(near) = key.and_then(nearest) {
+            problem = problem.advise(format!("did you mean `{near}`?"));
         }
         problem.advise("`mainstay config-schema` prints what can stand there")
     })

@@ -57,7 +57,7 @@ struct Job<'a> {
     source: PathBuf,
     tags: &'a Tags,
     pass: Pass,
-    parent: Option<(Listed, Manifest)>,
+    parent: Option<(Listed, Arc<Manifest>)>,
     meter: Arc<Meter>,
 }
 
@@ -84,11 +84,11 @@ impl Vault {
     }
 
     /// The newest backup of the same path whose manifest can be used.
-    fn parent(&self, source: &Path) -> Result<Option<(Listed, Manifest)>> {
+    fn parent(&self, source: &Path) -> Result<Option<(Listed, Arc<Manifest>)>> {
         let same_source = self.listed()?.into_iter().filter(|snapshot| snapshot.source == source);
         Ok(same_source.into_iter().find_map(|snapshot| {
             let manifest = self.manifest_of(&snapshot).ok()?;
-            Some((snapshot, manifest))
+            Some((snapshot, Arc::new(manifest)))
         }))
     }
 

@@ -87,6 +87,8 @@ pub struct Entry {
     pub dev: u64,
     /// How many names the inode has.
     pub links: u64,
+    /// Bytes that it takes on the disk; less than its size if it has holes.
+    pub allocated: u64,
     /// When it was looked at, if it had changed so shortly before that a further change might leave no
     /// trace in its times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +137,7 @@ impl Entry {
             ino: meta.ino(),
             dev: meta.dev(),
             links: meta.nlink(),
+            allocated: meta.blocks() * 512,
             racy: racy(ctime, now()),
             xattrs: xattrs(&full)?,
             hardlink: None,
@@ -330,5 +333,34 @@ mod base64_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         STANDARD.decode(String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_further_change_within_the_clock_step_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let fresh = Entry::read(dir.path(), "file".into()).unwrap();
+        assert!(fresh.racy.is_some());
+        assert!(!fresh.untouched_since(&fresh));
+        let settled = Entry { racy: None, ..fresh.clone() };
+        assert!(fresh.untouched_since(&settled));
+        assert_ne!(
+            fresh.to_node("file".as_ref()).unwrap().meta.ctime,
+            settled.to_node("file".as_ref()).unwrap().meta.ctime,
+        );
+        let touched = Entry { ctime: Stamp(settled.ctime.0, settled.ctime.1 ^ 1), ..settled.clone() };
+        assert!(!touched.untouched_since(&settled));
+    }
+
+    #[test]
+    fn modes_are_numbered_as_go_does() {
+        assert_eq!(go_mode(0o7777), 0o777 | 1 << 23 | 1 << 22 | 1 << 20);
+        assert_eq!(go_mode(0o644), 0o644);
     }
 }

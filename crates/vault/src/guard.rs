@@ -38,3 +38,33 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(result: Result<()>) -> String {
+        match result {
+            Err(VaultError::Library { action: "try", message }) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        assert_eq!(message(strictly("try", || panic!("gone {}", "wrong"))), "gone wrong");
+    }
+
+    #[test]
+    fn a_warning_is_an_error_unless_it_is_harmless() {
+        let warn = || {
+            log::warn!(target: "somebody_else", "not ours");
+            let thread = || log::warn!(target: "rustic_core::archiver", "ignoring error: x");
+            std::thread::spawn(thread).join().unwrap();
+            Ok(())
+        };
+        assert_eq!(message(strictly("try", warn)), "ignoring error: x");
+        call("try", |line| line.starts_with("ignoring"), warn).unwrap();
+        strictly("try", || Ok(())).unwrap();
+    }
+}

@@ -159,3 +159,52 @@ impl Tags {
 pub(crate) fn tag_value<'a>(tags: impl IntoIterator<Item = &'a str>, key: &str) -> Option<&'a str> {
     tags.into_iter().find_map(|tag| tag.strip_prefix(key)?.strip_prefix(':'))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kind() -> impl Strategy<Value = Kind> {
+        prop_oneof![Just(Kind::Live), Just(Kind::Cutover), Just(Kind::Safety), Just(Kind::Manual)]
+    }
+
+    proptest! {
+        #[test]
+        fn accepted_tags_come_back(names in any::<[String; 4]>(), kind in kind()) {
+            let [run, project, service, mount] = names;
+            let tags = Tags { run, project, service, mount, kind };
+            if tags.check().is_ok() {
+                let mut stored = tags.to_strings();
+                prop_assert!(stored.iter().all(|tag| !tag.contains(',')));
+                stored.sort();
+                prop_assert_eq!(Tags::parse(stored.iter().map(String::as_str)), Some(tags));
+            }
+        }
+    }
+
+    #[test]
+    fn what_restic_would_split_is_refused() {
+        let tags = |run: &str, mount: &str| Tags {
+            run: run.into(),
+            project: "p".into(),
+            service: "s".into(),
+            mount: mount.into(),
+            kind: Kind::Live,
+        };
+        for bad in ["", "a,b", "line\nend"] {
+            assert!(tags(bad, "m").check().is_err() && tags("r", bad).check().is_err());
+        }
+        assert!(tags("r", "m").check().is_ok());
+    }
+
+    #[test]
+    fn an_identifier_has_64_lower_digits() {
+        let good = "0123456789abcdef".repeat(4);
+        assert_eq!(good.parse::<SnapshotId>().unwrap().short(), "01234567");
+        for bad in [&good[1..], &good.to_uppercase(), ""] {
+            assert!(bad.parse::<SnapshotId>().is_err());
+        }
+    }
+}

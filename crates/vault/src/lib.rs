@@ -17,6 +17,7 @@ mod in_place;
 mod lock;
 mod logsink;
 mod manifest;
+mod mounts;
 mod parallel;
 mod progress;
 mod replace;

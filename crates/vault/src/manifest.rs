@@ -151,3 +151,104 @@ pub(crate) fn difference(ours: &Entry, theirs: &Entry, with_content: bool) -> Op
     ];
     checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::entry::{Stamp, Xattr};
+
+    fn bytes() -> impl Strategy<Value = PathBuf> {
+        vec(any::<u8>(), 0..12).prop_map(|bytes| OsString::from_vec(bytes).into())
+    }
+
+    fn what() -> impl Strategy<Value = What> {
+        prop_oneof![
+            (any::<u64>(), "[0-9a-f]{4}").prop_map(|(size, blake3)| What::File { size, blake3 }),
+            bytes().prop_map(|target| What::Symlink { target }),
+            any::<u64>().prop_map(|device| What::Block { device }),
+            Just(What::Dir),
+            Just(What::Socket),
+        ]
+    }
+
+    prop_compose! {
+        fn entry()(
+            path in bytes(), what in what(), mode in 0..0o10000_u32, owner in any::<(u32, u32)>(),
+            mtime in any::<(i64, u32)>(), numbers in any::<(u64, u64, u64, u64)>(), racy in any::<bool>(),
+            xattrs in vec(("user\\.[a-z]{3}", vec(any::<u8>(), 0..5)), 0..3),
+            hardlink in proptest::option::of(bytes()),
+        ) -> Entry {
+            let (ino, dev, links, allocated) = numbers;
+            let mtime = Stamp(mtime.0, mtime.1);
+            let xattrs = xattrs.into_iter().map(|(name, value)| Xattr { name, value }).collect();
+            let racy = racy.then_some(mtime);
+            let (uid, gid) = owner;
+            Entry {
+                path, what, mode, uid, gid, mtime, ctime: mtime, ino, dev, links, allocated, racy, xattrs,
+                hardlink,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_comes_back(entries in vec(entry(), 0..5)) {
+            let manifest = Manifest { entries };
+            let lines = manifest.to_lines().unwrap();
+            prop_assert_eq!(&Manifest::from_lines(&lines).unwrap(), &manifest);
+            prop_assert!(manifest.same_content(&manifest));
+        }
+
+        #[test]
+        fn inode_numbers_are_no_content(entry in entry(), ino in any::<u64>(), ctime in any::<i64>()) {
+            let moved = Entry { ino, ctime: Stamp(ctime, 0), ..entry.clone() };
+            let (one, other) = (Manifest { entries: vec![entry] }, Manifest { entries: vec![moved] });
+            prop_assert!(one.same_content(&other));
+        }
+
+        #[test]
+        fn every_attribute_is_content(entry in entry()) {
+            let other = |change: fn(&mut Entry)| {
+                let mut other = entry.clone();
+                change(&mut other);
+                Manifest { entries: vec![other] }
+            };
+            let changes: [fn(&mut Entry); 6] = [
+                |entry| entry.path.push("below"),
+                |entry| entry.mode ^= 0o4000,
+                |entry| entry.uid ^= 1,
+                |entry| entry.gid ^= 1,
+                |entry| entry.xattrs.push(Xattr { name: "user.more".into(), value: Vec::new() }),
+                |entry| entry.what = if entry.what == What::Dir { What::Fifo } else { What::Dir },
+            ];
+            let one = Manifest { entries: vec![entry.clone()] };
+            for change in changes {
+                prop_assert!(one.first_difference(&other(change)).is_some());
+            }
+            let mut longer = one.clone();
+            longer.entries.push(entry.clone());
+            prop_assert!(!one.same_content(&longer) && !longer.same_content(&one));
+        }
+    }
+
+    #[test]
+    fn further_names_of_an_inode_point_to_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b", "d"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        std::fs::hard_link(dir.path().join("b"), dir.path().join("a")).unwrap();
+        std::fs::hard_link(dir.path().join("b"), dir.path().join("c")).unwrap();
+        let entries = crate::walk::Walk::still(dir.path()).collect::<Result<_>>().unwrap();
+        let manifest = Manifest::new(entries);
+        let links: Vec<_> = manifest.entries.iter().map(|entry| entry.hardlink.clone()).collect();
+        assert_eq!(links, [None, None, Some("a".into()), Some("a".into()), None]);
+        assert_eq!((manifest.files(), manifest.bytes()), (4, 2));
+    }
+}

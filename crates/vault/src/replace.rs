@@ -6,7 +6,6 @@
 //! target.
 
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -18,6 +17,7 @@ use crate::error::{Result, VaultError};
 use crate::ids::SnapshotId;
 use crate::in_place;
 use crate::manifest::Manifest;
+use crate::mounts;
 use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::restore::{self, Restored, room};
 use crate::vault::{Listed, Vault};
@@ -45,7 +45,7 @@ impl Vault {
     /// # Errors
     ///
     /// [`VaultError::NoSpace`]; [`VaultError::SafetyOutdated`] and [`VaultError::Foreign`] if the target
-    /// holds something that isn't in the safety backup; [`VaultError::Damaged`] or
+    /// holds something that isn't in the safety backup, or a mount point; [`VaultError::Damaged`] or
     /// [`VaultError::Mismatch`] if the backup can't be restored. The target is then as it was.
     pub fn replace(
         &self,
@@ -83,11 +83,11 @@ impl Replacement<'_> {
             self.check_safety()?;
             durable::remove(&stage)?;
             self.check_room()?;
-            if !(is_mount_point(&self.target)? || !self.exchange(&stage)?) {
-                durable::sync_parent(&self.target)?;
-            } else {
+            if self.is_mount_point()? || !self.exchange(&stage)? {
                 durable::remove(&stage)?;
                 in_place::run(self)?;
+            } else {
+                durable::sync_parent(&self.target)?;
             }
         }
         // What is left here is the old data, which is in the safety snapshot, or an unfinished copy.
@@ -131,6 +131,20 @@ impl Replacement<'_> {
         }
     }
 
+    /// Whether the target itself is mounted, so that nothing beside it can be exchanged with it.
+    ///
+    /// What is mounted further below would be taken along, and emptied when the old data is removed.
+    fn is_mount_point(&self) -> Result<bool> {
+        let mounts = mounts::at_or_below(&self.target)?;
+        match mounts.iter().find(|mount| **mount != self.target) {
+            None => Ok(!mounts.is_empty()),
+            Some(below) => {
+                let reason = format!("another filesystem is mounted in it at {}", below.display());
+                Err(VaultError::Foreign { target: self.target.clone(), reason })
+            }
+        }
+    }
+
     fn check_room(&self) -> Result<()> {
         let room = room(&self.manifest, &self.target)?;
         if room.needed <= room.available {
@@ -143,7 +157,7 @@ impl Replacement<'_> {
         let mut name = OsString::from(".");
         name.push(self.target.file_name().unwrap_or_default());
         name.push(format!(".mainstay-{}", self.run));
-        restore::sibling(&self.target, &name)
+        self.target.with_file_name(name)
     }
 }
 
@@ -157,16 +171,4 @@ fn check_run(run: &str) -> Result<()> {
     }
     let reason = "it is empty, too long, or holds other characters than letters, digits, dots and dashes";
     Err(VaultError::BadName { what: "run", value: run.to_owned(), reason })
-}
-
-/// A mount of another filesystem, where nothing beside the target can be exchanged with it. A bind mount
-/// of the same filesystem is noticed when the exchange fails.
-fn is_mount_point(target: &Path) -> Result<bool> {
-    let device = |path: &Path| {
-        std::fs::metadata(path).map(|meta| meta.dev()).map_err(|error| VaultError::io("look at", path, error))
-    };
-    match target.parent() {
-        Some(parent) => Ok(device(parent)? != device(target)?),
-        None => Ok(true),
-    }
 }

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
@@ -40,7 +40,7 @@ impl Restored {
 /// Whether a second copy fits on a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes that the copy takes, without holes, rounded up to blocks.
+    /// Bytes that the copy takes: what the original took, holes not counted.
     pub needed: u64,
     /// Bytes that are free.
     pub available: u64,
@@ -86,7 +86,7 @@ impl Vault {
 
 /// See [`Vault::room_for_restore`].
 pub(crate) fn room(manifest: &Manifest, target: &Path) -> Result<Room> {
-    let rounded = |entry: &Entry| entry.size().div_ceil(BLOCK) * BLOCK;
+    let rounded = |entry: &Entry| entry.size().min(entry.allocated).div_ceil(BLOCK) * BLOCK;
     let files: u64 = manifest.entries.iter().filter(|entry| entry.hardlink.is_none()).map(rounded).sum();
     let needed = files + manifest.entries.len() as u64 * BLOCK / 4;
     let existing = target.ancestors().find(|path| path.exists()).unwrap_or(target);
@@ -224,9 +224,4 @@ pub(crate) fn attributes(entry: &Entry, path: &Path) -> Result<()> {
 
 fn timespec(stamp: Stamp) -> Timespec {
     Timespec { tv_sec: stamp.0, tv_nsec: i64::from(stamp.1) }
-}
-
-/// A path that isn't there yet, for messages and joins.
-pub(crate) fn sibling(target: &Path, name: &std::ffi::OsStr) -> PathBuf {
-    target.with_file_name(name)
 }

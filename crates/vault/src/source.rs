@@ -47,7 +47,7 @@ struct Shared {
     root: PathBuf,
     name: OsString,
     pass: Pass,
-    parent: Option<Manifest>,
+    parent: Option<Arc<Manifest>>,
     meter: Arc<Meter>,
     findings: Mutex<Findings>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Source(Arc<Shared>);
 
 impl Source {
     /// `parent` is the manifest of the snapshot that the library compares with.
-    pub(crate) fn new(root: &Path, pass: Pass, parent: Option<Manifest>, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(root: &Path, pass: Pass, parent: Option<Arc<Manifest>>, meter: Arc<Meter>) -> Self {
         Self(Arc::new(Shared {
             root: root.to_owned(),
             name: root.file_name().unwrap_or_default().to_owned(),
@@ -99,40 +99,49 @@ impl ReadSource for Source {
             Pass::Live => Walk::live(&self.0.root),
             Pass::Still => Walk::still(&self.0.root),
         };
-        let known =
-            self.0.parent.as_ref().map(|parent| {
-                parent.entries.iter().map(|entry| (entry.path.clone(), entry.clone())).collect()
-            });
-        Entries { shared: self.0.clone(), known: known.unwrap_or_default(), walk, ended: false }
+        Entries { shared: self.0.clone(), known: 0, walk, ended: false }
     }
 }
 
 /// The entries in the order of the walk, until the first failure.
 pub(crate) struct Entries {
     shared: Arc<Shared>,
-    known: HashMap<PathBuf, Entry>,
+    /// How far we are in the parent's manifest, which is in the same order.
+    known: usize,
     walk: Walk,
     ended: bool,
 }
 
 impl Entries {
-    fn emit(&self, entry: Entry) -> RusticResult<ReadSourceEntry<Opener>> {
+    fn emit(&mut self, entry: Entry) -> RusticResult<ReadSourceEntry<Opener>> {
         let shared = &self.shared;
         let name = entry.path.file_name().unwrap_or(&shared.name);
         let node =
             entry.to_node(name).map_err(|error| shared.fail(VaultError::unreadable(&entry.path, error)))?;
         let open = entry.is_file().then(|| Opener { shared: shared.clone(), before: entry.clone() });
         let path = full_path(&shared.root, &entry.path);
-        let mut findings = shared.findings();
-        if let Some(What::File { blake3, .. }) =
-            self.known.get(&entry.path).filter(|known| entry.untouched_since(known)).map(|known| &known.what)
-        {
+        let hash = self.known_hash(&entry);
+        let mut findings = self.shared.findings();
+        if let Some(hash) = hash {
             // The library won't read it again; if it does after all, the hash is replaced.
-            findings.hashes.insert(entry.path.clone(), blake3.clone());
-            shared.meter.bytes(entry.size());
+            findings.hashes.insert(entry.path.clone(), hash);
+            self.shared.meter.bytes(entry.size());
         }
         findings.entries.push(entry);
         Ok(ReadSourceEntry { path, node, open })
+    }
+
+    /// The hash in the parent's manifest, if the file is untouched since.
+    fn known_hash(&mut self, entry: &Entry) -> Option<String> {
+        let known = &self.shared.parent.as_ref()?.entries;
+        while known.get(self.known)?.path < entry.path {
+            self.known += 1;
+        }
+        let known = known.get(self.known).filter(|known| known.path == entry.path)?;
+        match &known.what {
+            What::File { blake3, .. } if entry.untouched_since(known) => Some(blake3.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -268,4 +277,76 @@ impl Read for Reader {
 
 fn same_time(stamp: crate::entry::Stamp, seconds: i64, nanoseconds: i64) -> bool {
     stamp.0 == seconds && i64::from(stamp.1) == nanoseconds
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Lists a directory with one file, does something to it, and then reads as the library would.
+    fn read_after(change: impl FnOnce(&Path)) -> (Option<Vec<u8>>, Findings) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "content").unwrap();
+        let source = Source::new(dir.path(), Pass::Live, None, Meter::new(crate::Phase::BackingUp, None));
+        let mut entries = source.entries();
+        entries.next().unwrap().unwrap();
+        let file = entries.next().unwrap().unwrap();
+        assert!(entries.next().is_none());
+        change(&path);
+        let bytes = file.open.unwrap().open().ok().map(|mut reader| {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        (bytes, source.finish())
+    }
+
+    #[test]
+    fn an_untouched_file_is_read_and_hashed() {
+        let (bytes, findings) = read_after(|_| ());
+        assert_eq!(bytes.unwrap(), b"content");
+        assert_eq!(findings.hashes[Path::new("file")], blake3::hash(b"content").to_hex().as_str());
+        assert!(findings.changed.is_empty() && findings.gone.is_empty() && findings.failure.is_none());
+    }
+
+    #[test]
+    fn what_a_file_gained_is_left_and_what_it_lost_is_zeros() {
+        for (now, read) in [("content and more", &b"content"[..]), ("con", b"con\0\0\0\0")] {
+            let (bytes, findings) = read_after(|path| fs::write(path, now).unwrap());
+            assert_eq!(bytes.unwrap(), read);
+            assert_eq!(findings.hashes[Path::new("file")], blake3::hash(read).to_hex().as_str());
+            assert!(findings.changed.contains(Path::new("file")));
+        }
+    }
+
+    #[test]
+    fn another_file_of_the_same_name_is_a_change() {
+        let (_, findings) = read_after(|path| {
+            fs::write(path.with_extension("new"), "content").unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        });
+        assert!(findings.changed.contains(Path::new("file")));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_no_file_any_more_is_on_record() {
+        let remove: fn(&Path) = |path| fs::remove_file(path).unwrap();
+        let link: fn(&Path) = |path| {
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+        };
+        let directory: fn(&Path) = |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        };
+        for change in [remove, link, directory] {
+            let (bytes, findings) = read_after(change);
+            assert!(bytes.is_none());
+            assert!(findings.gone.contains(Path::new("file")));
+            assert!(findings.failure.is_none());
+        }
+    }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::finding::{Finding, Severity};
-use crate::plan::{ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Unit};
+use crate::plan::{Baseline, ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Unit};
 
 mod course;
 mod journal;
@@ -28,6 +28,7 @@ pub fn plan(kind: Kind) -> Plan {
         quiesce: Quiesce::Stop,
         probes: Probes::default(),
         limits: Limits::default(),
+        baseline: Baseline::default(),
         findings: Vec::new(),
         forced: Vec::new(),
     }

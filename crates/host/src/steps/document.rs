@@ -75,12 +75,16 @@ pub fn backup_info(run: &str, plan: &Plan, state: &RunState, state_dir: &Path) -
 }
 
 fn describe(text: &mut String, record: &BackupRecord, mount: &DataMount, what: &str, restic: &str) {
-    let source = quoted(&mount.source);
     let _ = write!(
         text,
-        "\nThe data of {} ({}), {what}:\n{} files, {} bytes, snapshot {}\n\n    \
-         {restic} restore {}:{source} --target /path/to/an/empty/directory\n",
-        mount.name, mount.destination, record.files, record.bytes, record.snapshot, record.snapshot
+        "\nThe data of {} ({}), {what}:\n{} files, {} bytes; it lands in {TARGET}{}\n\n    \
+         {restic} restore {} --target {TARGET}\n",
+        mount.name,
+        mount.destination,
+        record.files,
+        record.bytes,
+        quoted(&mount.source),
+        record.snapshot
     );
 }
 

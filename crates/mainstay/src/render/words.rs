@@ -1,7 +1,7 @@
 //! The wording: plans, steps, facts and ends as lines of plain text, without colours.
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
-use mainstay_core::plan::{DataMount, FileEdit, Kind, MountKind, Plan, Quiesce, ServicePlan};
+use mainstay_core::plan::{DataMount, FileEdit, Image, Kind, MountKind, Plan, Quiesce, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Conclusion;
@@ -124,6 +124,7 @@ pub fn progress(progress: &Progress) -> String {
 /// The plan, for people to read before they say yes.
 #[must_use]
 pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
+    let back = matches!(plan.kind, Kind::Rollback { .. });
     let mut lines = Vec::new();
     for service in &plan.unit.services {
         lines.push(format!("  image     {}", image_line(plan, service)));
@@ -134,14 +135,17 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         plan.unit.project.directory.display()
     ));
     for edit in &plan.edits {
-        lines.extend(edit_lines(edit));
+        lines.extend(edit_lines(edit, back));
     }
     if plan.data.is_empty() {
         lines.push("  data      none: no mount of this service can be written to".into());
     }
     lines.extend(plan.data.iter().map(data_line));
     let Quiesce::Stop = plan.quiesce;
-    lines.push("  quiesce   stop (the cutover backup is taken while the service stands still)".into());
+    lines.push(match plan.kind {
+        Kind::Backup => "  quiesce   none: the service runs on".into(),
+        _ => "  quiesce   stop: the data is backed up while the service stands still".into(),
+    });
     match &plan.probes.inside {
         Some(p) => lines.push(format!(
             "  inside    {}:{}{} ({}, from {})",
@@ -157,11 +161,15 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         Some(p) => lines.push(format!("  outside   {} (from {})", p.url, p.detected_from)),
         None => lines.push("  outside   nothing to ask: no URL is known (--url)".into()),
     }
-    lines.push(format!(
-        "  limits    {} to start, then watched for {}",
-        millis(plan.limits.startup_ms),
-        millis(plan.limits.watch_ms)
-    ));
+    let start = millis(plan.limits.startup_ms);
+    match plan.kind {
+        Kind::Update => {
+            let watch = millis(plan.limits.watch_ms);
+            lines.push(format!("  limits    {start} to start, then watched for {watch}"));
+        }
+        Kind::Rollback { .. } | Kind::Restore { .. } => lines.push(format!("  limits    {start} to start")),
+        Kind::Backup => {}
+    }
     if plan.kind == Kind::Update {
         lines.push(
             "  way back  before the start: files and image. After it: image only where the data did not"
@@ -177,12 +185,12 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
 }
 
 fn image_line(plan: &Plan, service: &ServicePlan) -> String {
-    let from = describe_image(&service.from.reference, service.from.digest.as_deref());
-    if plan.kind == Kind::Update || service.from != service.to {
-        let to = describe_image(&service.to.reference, service.to.digest.as_deref());
-        format!("{}: {from} → {to}", service.name)
-    } else {
-        format!("{}: {from} (stays)", service.name)
+    let describe = |image: &Image| describe_image(&image.reference, image.digest.as_deref());
+    let (from, to) = (describe(&service.from), describe(&service.to));
+    match plan.kind {
+        Kind::Rollback { .. } => format!("{}: {to} → {from}", service.name),
+        Kind::Update => format!("{}: {from} → {to}", service.name),
+        Kind::Backup | Kind::Restore { .. } => format!("{}: {from} (stays)", service.name),
     }
 }
 
@@ -214,14 +222,16 @@ fn data_line(mount: &DataMount) -> String {
     )
 }
 
-fn edit_lines(edit: &FileEdit) -> Vec<String> {
+/// The diff of an edit; `back` shows it the other way round, for a rollback puts the file back.
+fn edit_lines(edit: &FileEdit, back: bool) -> Vec<String> {
+    let turned = |line: &str| match line.chars().next() {
+        Some('-') if back => format!("+{}", &line[1..]),
+        Some('+') if back => format!("-{}", &line[1..]),
+        _ => line.to_owned(),
+    };
     let mut lines = vec![format!("  edit      {}", edit.path.display())];
-    lines.extend(
-        edit.diff
-            .lines()
-            .filter(|line| !line.starts_with("---") && !line.starts_with("+++"))
-            .map(|line| format!("            {line}")),
-    );
+    let body = edit.diff.lines().filter(|line| !line.starts_with("---") && !line.starts_with("+++"));
+    lines.extend(body.map(|line| format!("            {}", turned(line))));
     lines
 }
 

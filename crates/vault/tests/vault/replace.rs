@@ -294,3 +294,38 @@ fn a_full_disk_is_noticed_before() {
     assert_eq!(describe(&target), before);
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 }
+
+#[test]
+fn a_mount_below_the_target_is_not_emptied() {
+    let place = Place::new();
+    let target = place.data("data", "old");
+    let mount = Mount::new(target.join("mounted"), "size=4m");
+    fs::write(mount.0.join("inside"), "of somebody else").unwrap();
+    let scene = {
+        let old = place.backup(&target).id;
+        fs::write(target.join("one"), "new").unwrap();
+        let safety = place.backup(&target).id;
+        Scene { wanted: describe(&target), place, target, old, safety }
+    };
+    assert!(matches!(scene.replace(), Err(VaultError::Foreign { .. })));
+    scene.assert_done();
+}
+
+#[test]
+fn a_bind_mount_of_the_same_filesystem_is_replaced() {
+    let place = Place::new();
+    let data = place.data("data", "old");
+    let target = place.path("bound");
+    fs::create_dir(&target).unwrap();
+    let status = Command::new("mount").arg("--bind").args([&data, &target]).status().unwrap();
+    assert!(status.success(), "this test mounts: run it as root");
+    let mount = Mount(target.clone());
+    let wanted = describe(&target);
+    let old = place.backup(&target).id;
+    fs::write(target.join("one"), "new").unwrap();
+    let safety = place.backup(&target).id;
+    place.vault.replace(&old, &target, &safety, "run-7", &Unwatched).unwrap();
+    assert_eq!(describe(&target), wanted);
+    drop(mount);
+    assert_eq!(describe(&data), wanted, "what was bound has it");
+}

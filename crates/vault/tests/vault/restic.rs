@@ -25,8 +25,10 @@ fn restic_checks_and_restores() {
     let place = Place::new();
     let data = place.path("data");
     populate(&data);
-    // restic 0.14 neither stores nor restores the attributes of links, and no sockets.
+    // What restic 0.14 itself can't restore: sockets, targets of links that aren't UTF-8, and extended
+    // attributes of links.
     std::fs::remove_file(data.join("socket")).unwrap();
+    std::fs::remove_file(data.join("raw link")).unwrap();
     xattr::remove(data.join("link"), "trusted.of.a.link").unwrap();
     crate::common::set_mtime(&data, 1_500_000_000, 987_654_321);
     let before = describe(&data);
@@ -50,4 +52,22 @@ fn restic_checks_and_restores() {
         &["restore", second.id.short(), "--target", target.to_str().unwrap(), "--include", "additional"],
     );
     assert!(Path::new(&restored).join("additional").exists());
+}
+
+#[test]
+fn what_an_interrupted_backup_leaves_is_removed_and_nothing_else() {
+    let place = Place::new();
+    let data = place.data("data", "x");
+    let path = data.to_str().unwrap();
+    restic(&place, &["backup", "--tag", "mainstay-unfinished", path]);
+    restic(&place, &["backup", "--tag", "by hand", path]);
+    assert!(place.vault.snapshots().unwrap().is_empty(), "neither is a backup of ours");
+    let backup = place.backup(&data);
+    assert_eq!(place.vault.snapshots().unwrap().len(), 1);
+    let listed = restic(&place, &["snapshots", "--json"]);
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).unwrap();
+    let tags: Vec<_> = listed.iter().map(|snapshot| snapshot["tags"].to_string()).collect();
+    assert_eq!(listed.len(), 2, "{tags:?}");
+    assert!(tags.iter().any(|tags| tags.contains("by hand")), "{tags:?}");
+    assert!(listed.iter().any(|snapshot| snapshot["id"] == backup.id.as_str()));
 }

@@ -148,3 +148,16 @@ fn the_room_that_a_restore_needs_is_known() {
     assert!((10 << 20..11 << 20).contains(&room.needed), "{room:?}");
     assert!(room.available > 0);
 }
+
+#[test]
+fn a_repository_that_somebody_has_alone_is_locked() {
+    let place = Place::new();
+    let data = place.data("data", "x");
+    let lock = fs::File::open(place.path("state/repository.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = place.vault.backup(&data, &tags("run", Kind::Live), Pass::Live, &Unwatched);
+    assert!(matches!(refused, Err(VaultError::Locked { .. })));
+    assert!(matches!(place.vault.snapshots(), Err(VaultError::Locked { .. })));
+    lock.unlock().unwrap();
+    place.backup(&data);
+}
