@@ -327,7 +327,7 @@ impl Judge {
         let certain = self.flags.iter().any(|(flag, _)| flag.doubt() == DataDoubt::Certain);
         let patience = if certain { Patience::NONE } else { Patience::usual(&self.expected) };
         for container in self.containers.values() {
-            if let Some((problem, doubt)) = container.bad(now, self.expected.mode, patience, telling) {
+            if let Some((problem, doubt)) = container.bad(now, &self.expected, patience, telling) {
                 return Some(self.failure(problem, doubt));
             }
         }

@@ -1,6 +1,6 @@
 //! One container: what was seen of it, and when that is bad.
 
-use super::{Expected, Millis, Mode, Patience, Restart, SETTLED_MS};
+use super::{Expectation, Expected, Millis, Mode, Patience, Restart, SETTLED_MS};
 use crate::problem::Problem;
 use crate::redflags::Flag;
 use crate::verdict::DataDoubt;
@@ -106,7 +106,7 @@ impl Container {
     pub fn bad(
         &self,
         now: Millis,
-        mode: Mode,
+        expected: &Expectation,
         patience: Patience,
         telling: Option<Flag>,
     ) -> Option<(Problem, DataDoubt)> {
@@ -127,11 +127,13 @@ impl Container {
             let problem = Problem::new("container-removed", format!("{name} was removed by somebody else"));
             return Some((problem, DataDoubt::Possible));
         }
-        let exits = self.exits_decide(mode, telling);
-        if mode == Mode::Start {
+        let exits = self.exits_decide(expected.mode, telling);
+        if expected.mode == Mode::Start {
             return exits; // neither unhealthy nor healthy is final while it starts
         }
-        exits.or_else(|| self.health_decides(now, patience)).or_else(|| self.memory_decides(now, patience))
+        exits
+            .or_else(|| self.health_decides(now, patience))
+            .or_else(|| self.memory_decides(now, expected.grace_ms))
     }
 
     fn exits_decide(&self, mode: Mode, telling: Option<Flag>) -> Option<(Problem, DataDoubt)> {
@@ -179,9 +181,9 @@ impl Container {
         Some((problem, DataDoubt::Possible))
     }
 
-    fn memory_decides(&self, now: Millis, patience: Patience) -> Option<(Problem, DataDoubt)> {
+    fn memory_decides(&self, now: Millis, grace_ms: Millis) -> Option<(Problem, DataDoubt)> {
         let since = self.memory_full_since?;
-        if now < since + patience.grace_ms {
+        if now < since + grace_ms {
             return None;
         }
         let (used, limit) = self.memory_peak?;

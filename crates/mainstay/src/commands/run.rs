@@ -14,7 +14,7 @@ use mainstay_host::steps::{Host, now};
 use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
 
 use super::app::App;
-use crate::exit::{FAILED, Stop};
+use crate::exit::{NEEDS_PERSON, Stop};
 use crate::render::words;
 use crate::state::journal_problem;
 
@@ -74,7 +74,7 @@ pub fn perform(
     let mut host = Host::new(engine, handle, app.state.path(), directory, app.interrupt.flag());
     let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
         problem: run_problem(run, &error),
-        code: FAILED,
+        code: NEEDS_PERSON,
         service: Some(ServiceState::Down),
     })?;
     Ok(conclusion.exit_code())
