@@ -294,7 +294,9 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
 }
 
 fn new_images(plan: &Plan) -> String {
-    plan.unit.services.iter().map(|s| s.to.reference.as_str()).collect::<Vec<_>>().join(", ")
+    let mut images: Vec<&str> = plan.unit.services.iter().map(|s| s.to.reference.as_str()).collect();
+    images.dedup();
+    images.join(", ")
 }
 
 #[cfg(test)]
