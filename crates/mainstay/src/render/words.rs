@@ -267,7 +267,6 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
                     .enumerate()
                     .map(|(n, line)| if n == 0 { format!("  why      {line}") } else { line.clone() }),
             );
-            lines.extend(failure.evidence.iter().map(|line| format!("  seen     {line}")));
             lines
         }
         Conclusion::AsBefore { failure } => {
