@@ -144,9 +144,8 @@ impl Host {
         T: Send,
     {
         let (sender, receiver) = std::sync::mpsc::channel();
-        // Data that moves is not stopped half-way; a way back is finished.
-        let stoppable = step != Step::RestoreData && state.turned_back().is_none();
-        let monitor = Teller { sender: Mutex::new(sender), interrupt: stoppable.then(|| self.interrupt()) };
+        let interrupt = Self::stoppable(state).then(|| self.interrupt());
+        let monitor = Teller { sender: Mutex::new(sender), interrupt };
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || work(&monitor));
             // Ends when the worker drops its end.

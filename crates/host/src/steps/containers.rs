@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::StopContainerOptionsBuilder;
 use mainstay_core::event::Fact;
-use mainstay_core::plan::{ContainerRef, Plan, ServicePlan};
+use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_runner::Context;
@@ -21,7 +21,7 @@ const COMPOSE_LIMIT: Duration = Duration::from_secs(180);
 /// What the engine may take besides the grace period, to kill and to release what a container held.
 const STOP_MARGIN: Duration = Duration::from_secs(60);
 /// How long to wait for the first answer of the measurement of the downtime.
-const METER_LIMIT: Duration = Duration::from_secs(3);
+const METER_LIMIT: Duration = Duration::from_secs(1);
 
 impl Host {
     /// Has Compose create the new containers; it stops and removes the old ones. The downtime begins.
@@ -59,6 +59,9 @@ impl Host {
 
     /// Stops the unit's containers, in reverse start order, each with its own grace period.
     pub(super) fn stop(&mut self, context: &mut Context<'_>) -> Done {
+        if !matches!(context.plan.kind, Kind::Update) {
+            self.measure(context.plan);
+        }
         for service in context.plan.unit.services.iter().rev() {
             let stop = stop(&self.engine, context.plan, service);
             self.runtime.block_on(stop).map_err(engine_step)?;

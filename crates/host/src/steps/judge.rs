@@ -31,7 +31,8 @@ impl Host {
         let spent = now().since(context.begun_at);
         let limit = Duration::from_millis(plan.limits.startup_ms.saturating_sub(spent).max(1_000));
         // Log lines of the start itself count; it happened in the step before this one.
-        let since = Timestamp(context.begun_at.0 - 1_000);
+        let starting = context.state.timings().last().map_or(0, |(_, took)| *took);
+        let since = Timestamp(context.begun_at.0 - 1_000 - i64::try_from(starting).unwrap_or(0));
         let end = self.observe(step, Mode::Start, limit, since, context)?;
         let observations = match end {
             End::Good(remarks) => remarks,

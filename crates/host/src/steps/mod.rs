@@ -61,9 +61,15 @@ impl Host {
         Self { engine, runtime, state: state.to_owned(), run, interrupt, meter: None, vault: None }
     }
 
-    /// Whether this step should stop: on the way forward only; a way back is finished.
+    /// Whether a step may stop when the operator asks for it: on the way forward, until data is moved. A way
+    /// back, and a restoration, are finished.
+    fn stoppable(state: &RunState) -> bool {
+        state.turned_back().is_none() && !state.begun(Step::RestoreData)
+    }
+
+    /// Whether this step should stop.
     fn cancelled(interrupt: &AtomicUsize, state: &RunState) -> bool {
-        state.turned_back().is_none() && interrupt.load(Relaxed) != 0
+        Self::stoppable(state) && interrupt.load(Relaxed) != 0
     }
 
     fn step(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
