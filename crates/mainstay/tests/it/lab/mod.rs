@@ -59,6 +59,7 @@ pub struct Lab {
     port: Port,
     v1: bool,
     files: Vec<String>,
+    shell: Vec<(String, String)>,
     /// Images of repositories that only this test has.
     pub own_images: Vec<String>,
 }
@@ -113,12 +114,26 @@ impl Lab {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("project")).unwrap();
         let project = format!("it{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { project, home, port: Port::free(), v1: false, files: Vec::new(), own_images: Vec::new() }
+        Self {
+            project,
+            home,
+            port: Port::free(),
+            v1: false,
+            files: Vec::new(),
+            shell: Vec::new(),
+            own_images: Vec::new(),
+        }
     }
 
     /// By `docker-compose`, the Python program.
     pub fn v1(mut self) -> Self {
         self.v1 = true;
+        self
+    }
+
+    /// In a shell that has this variable.
+    pub fn shell(mut self, name: &str, value: &str) -> Self {
+        self.shell.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -185,6 +200,7 @@ impl Lab {
         }
         command.args(args);
         process::clean(&mut command);
+        command.envs(self.shell.iter().cloned());
         bounded(command)
     }
 
@@ -342,7 +358,7 @@ impl Lab {
     /// The command, to change it before it runs.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = process::mainstay(&self.state(), &self.home().join("lock"));
-        command.arg("--json").args(args);
+        command.arg("--json").args(args).envs(self.shell.iter().cloned());
         command
     }
 

@@ -101,3 +101,12 @@ pub fn on_engine(kind: &str, project: &str) -> Vec<String> {
     }
     docker(&args).lines().map(|id| format!("{kind} {id}")).collect()
 }
+
+/// The digest that a tag of the fixture has in the registry.
+pub fn digest(fixture_tag: &str) -> String {
+    let kind = "application/vnd.docker.distribution.manifest.v2+json";
+    let path = format!("/v2/lab/fixture/manifests/{fixture_tag}");
+    let (head, _) = http(REGISTRY, "GET", &path, &format!("Accept: {kind}\r\n"), "").unwrap();
+    let line = head.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
+    line.unwrap_or_else(|| panic!("{head}")).trim().to_owned()
+}
