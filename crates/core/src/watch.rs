@@ -176,6 +176,22 @@ pub enum Judgement {
     Bad(Box<Failure>),
 }
 
+/// How long something that is bad may stay so while it is watched.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    grace_ms: Millis,
+    /// Bad answers in a row, at the least: one that is missed is only reported.
+    failures: u32,
+}
+
+impl Patience {
+    const NONE: Self = Self { grace_ms: 0, failures: 1 };
+
+    fn usual(expected: &Expectation) -> Self {
+        Self { grace_ms: expected.grace_ms, failures: 3 }
+    }
+}
+
 /// Folds signals into a judgement.
 #[derive(Clone, Debug)]
 pub struct Judge {
@@ -307,14 +323,17 @@ impl Judge {
 
     fn bad(&self, now: Millis) -> Option<Failure> {
         let telling = self.flags.iter().find(|(flag, _)| flag.decides()).map(|(flag, _)| *flag);
+        // A log that speaks of bad data explains a bad answer so well that nothing is gained by waiting.
+        let certain = self.flags.iter().any(|(flag, _)| flag.doubt() == DataDoubt::Certain);
+        let patience = if certain { Patience::NONE } else { Patience::usual(&self.expected) };
         for container in self.containers.values() {
-            if let Some((problem, doubt)) = container.bad(now, &self.expected, telling) {
+            if let Some((problem, doubt)) = container.bad(now, &self.expected, patience, telling) {
                 return Some(self.failure(problem, doubt));
             }
         }
         for (place, probe) in &self.probes {
             let others = self.probes.iter().all(|(p, probe)| p == place || probe.answers());
-            if let Some((problem, doubt)) = probe.bad(now, *place, &self.expected, others) {
+            if let Some((problem, doubt)) = probe.bad(now, *place, &self.expected, patience, others) {
                 return Some(self.failure(problem, doubt));
             }
         }

@@ -184,7 +184,7 @@ pub struct RollbackArgs {
     /// Old image on the present data; the data is restored only if the old version does not work on it
     #[arg(long, conflicts_with = "full")]
     pub image_only: bool,
-    /// Old image on the data from before the update [default]
+    /// Old image on the data from before the update; the default
     #[arg(long)]
     pub full: bool,
     /// The update to undo [default: the newest kept one]

@@ -10,6 +10,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Done, with warnings.
 pub const WARNINGS: u8 = 3;
+/// Needs a person.
+pub const NEEDS_PERSON: u8 = 5;
 /// Refused before anything changed.
 pub const REFUSED: u8 = 6;
 /// Another run holds the lock.
@@ -33,6 +35,7 @@ impl Stop {
     pub fn word(&self) -> &'static str {
         match self.code {
             USAGE => "usage",
+            NEEDS_PERSON => "needs-person",
             REFUSED => "refused",
             LOCKED => "locked",
             INTERRUPTED => "interrupted",

@@ -1,6 +1,6 @@
 //! One container: what was seen of it, and when that is bad.
 
-use super::{Expectation, Expected, Millis, Mode, Restart, SETTLED_MS};
+use super::{Expectation, Expected, Millis, Mode, Patience, Restart, SETTLED_MS};
 use crate::problem::Problem;
 use crate::redflags::Flag;
 use crate::verdict::DataDoubt;
@@ -107,6 +107,7 @@ impl Container {
         &self,
         now: Millis,
         expected: &Expectation,
+        patience: Patience,
         telling: Option<Flag>,
     ) -> Option<(Problem, DataDoubt)> {
         let name = &self.expected.name;
@@ -126,9 +127,13 @@ impl Container {
             let problem = Problem::new("container-removed", format!("{name} was removed by somebody else"));
             return Some((problem, DataDoubt::Possible));
         }
-        self.exits_decide(expected.mode, telling)
-            .or_else(|| self.health_decides(now, expected))
-            .or_else(|| self.memory_decides(now, expected))
+        let exits = self.exits_decide(expected.mode, telling);
+        if expected.mode == Mode::Start {
+            return exits; // neither unhealthy nor healthy is final while it starts
+        }
+        exits
+            .or_else(|| self.health_decides(now, patience))
+            .or_else(|| self.memory_decides(now, expected.grace_ms))
     }
 
     fn exits_decide(&self, mode: Mode, telling: Option<Flag>) -> Option<(Problem, DataDoubt)> {
@@ -163,9 +168,9 @@ impl Container {
         Some((problem, if program { DataDoubt::Unrelated } else { DataDoubt::Possible }))
     }
 
-    fn health_decides(&self, now: Millis, expected: &Expectation) -> Option<(Problem, DataDoubt)> {
-        let since = self.unhealthy_since.filter(|_| expected.mode == Mode::Watch)?;
-        if now < since + expected.grace_ms {
+    fn health_decides(&self, now: Millis, patience: Patience) -> Option<(Problem, DataDoubt)> {
+        let since = self.unhealthy_since?;
+        if now < since + patience.grace_ms {
             return None;
         }
         let what = format!("{} has been unhealthy for {} s", self.expected.name, (now - since) / 1000);
@@ -176,9 +181,9 @@ impl Container {
         Some((problem, DataDoubt::Possible))
     }
 
-    fn memory_decides(&self, now: Millis, expected: &Expectation) -> Option<(Problem, DataDoubt)> {
-        let since = self.memory_full_since.filter(|_| expected.mode == Mode::Watch)?;
-        if now < since + expected.grace_ms {
+    fn memory_decides(&self, now: Millis, grace_ms: Millis) -> Option<(Problem, DataDoubt)> {
+        let since = self.memory_full_since?;
+        if now < since + grace_ms {
             return None;
         }
         let (used, limit) = self.memory_peak?;

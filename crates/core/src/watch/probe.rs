@@ -1,11 +1,8 @@
 //! One probe: how it answered so far, and when that is bad.
 
-use super::{Expectation, Millis, Mode, Place};
+use super::{Expectation, Millis, Mode, Patience, Place};
 use crate::problem::Problem;
 use crate::verdict::DataDoubt;
-
-/// A probe is bad after this many failures in a row, at the least: one that is missed is only reported.
-const FAILURES: u32 = 3;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Probe {
@@ -46,13 +43,17 @@ impl Probe {
         now: Millis,
         place: Place,
         expected: &Expectation,
+        patience: Patience,
         others: bool,
     ) -> Option<(Problem, DataDoubt)> {
         let since = self.failing_since.filter(|_| expected.mode == Mode::Watch)?;
-        if now < since + expected.grace_ms || self.in_a_row < FAILURES {
+        if now < since + patience.grace_ms || self.in_a_row < patience.failures {
             return None;
         }
-        let what = format!("no good answer {} for {} s", describe(place), (now - since) / 1000);
+        let what = match (now - since) / 1000 {
+            0 => format!("no good answer {}", describe(place)),
+            seconds => format!("no good answer {} for {seconds} s", describe(place)),
+        };
         let apart = place == Place::Outside && others && expected.inside;
         let doubt = if apart { DataDoubt::Unrelated } else { DataDoubt::Possible };
         Some((Problem::new("version-no-answer", what).because(&self.last), doubt))

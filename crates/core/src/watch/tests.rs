@@ -164,6 +164,15 @@ fn a_missed_probe_is_reported_and_a_lasting_one_decides() {
 }
 
 #[test]
+fn a_log_that_speaks_of_bad_data_and_a_bad_answer_decide_at_once() {
+    let mut judge = working(Mode::Watch);
+    judge.see(5_000, log("ERROR migration failed: a record cannot be read"));
+    assert_eq!(judge.judge(5_000), Judgement::Good, "the line alone decides nothing");
+    judge.see(5_100, probe(Place::Outside, false));
+    assert_eq!(bad(&mut judge, 5_100).cause, Cause::Version(DataDoubt::Certain));
+}
+
+#[test]
 fn no_answer_anywhere_may_be_the_data() {
     let mut judge = working(Mode::Watch);
     for at in [5_000, 10_000, 15_000] {

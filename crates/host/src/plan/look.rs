@@ -76,7 +76,7 @@ fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
             port,
             protocol,
             path: "/".to_owned(),
-            detected_from: "said".to_owned(),
+            detected_from: "the operator".to_owned(),
             baseline_status: None,
         });
     }
@@ -91,7 +91,7 @@ fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
                 url: url.to_owned(),
                 ca: None,
                 resolve: None,
-                detected_from: "said".to_owned(),
+                detected_from: "the operator".to_owned(),
                 baseline_status: None,
             });
         }

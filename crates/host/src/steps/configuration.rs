@@ -3,8 +3,10 @@
 use std::sync::atomic::AtomicUsize;
 
 use mainstay_core::event::Fact;
+use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{FileEdit, Kind, Plan, Project};
 use mainstay_core::problem::Problem;
+use mainstay_core::verdict::Tier;
 use mainstay_runner::Context;
 
 use super::trouble::engine_step;
@@ -60,10 +62,20 @@ impl Host {
         Ok(Fact::Nothing)
     }
 
-    /// Puts the operator's files back, byte for byte; one that was never edited is left alone.
+    /// Puts the operator's files back, byte for byte; one that was never edited is left alone. One that somebody
+    /// else changed stays as it is: where the containers were never touched, that is reported and no more;
+    /// else the old container can't be made from it.
     pub(super) fn restore_files(&mut self, context: &mut Context<'_>) -> Done {
+        let only_files = matches!(context.state.turned_back(), Some((Tier::Files, _)));
         for edit in &context.plan.edits {
-            put_back(&self.run, edit).map_err(engine_step)?;
+            match put_back(&self.run, edit) {
+                Err(problem) if only_files && problem.code == "file-changed" => {
+                    let finding = Finding::new("file-changed", Severity::Warning, problem.what)
+                        .advice(format!("see which tag {} names; it was left as it is", edit.path.display()));
+                    context.observe(finding);
+                }
+                other => other.map_err(engine_step)?,
+            }
         }
         Ok(Fact::Nothing)
     }

@@ -1,6 +1,7 @@
 //! From a draft to the end of its run: show, ask, journal, perform.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use mainstay_core::event::Event;
 use mainstay_core::plan::Plan;
@@ -13,7 +14,7 @@ use mainstay_host::steps::{Host, now};
 use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
 
 use super::app::App;
-use crate::exit::{FAILED, Stop};
+use crate::exit::{NEEDS_PERSON, Stop};
 use crate::render::words;
 use crate::state::journal_problem;
 
@@ -73,7 +74,7 @@ pub fn perform(
     let mut host = Host::new(engine, handle, app.state.path(), directory, app.interrupt.flag());
     let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
         problem: run_problem(run, &error),
-        code: FAILED,
+        code: NEEDS_PERSON,
         service: Some(ServiceState::Down),
     })?;
     Ok(conclusion.exit_code())
@@ -96,11 +97,27 @@ fn ask(app: &mut App, plan: &Plan) -> Result<(), Problem> {
     let mut err = std::io::stderr();
     let _ = write!(err, "\n{} {}? [y/N] ", plan.kind.word(), plan.unit.id());
     let _ = err.flush();
-    let mut answer = String::new();
-    // Ctrl-C at the question ends the read on most terminals; whichever way it ends, only yes is yes.
-    std::io::stdin().lock().read_line(&mut answer).map_err(|e| declined().because(e))?;
-    let yes = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
-    if yes && !app.interrupt.came() { Ok(()) } else { Err(declined()) }
+    let answer = answer(app).map_err(|e| declined().because(e))?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(declined()) }
+}
+
+/// A line from the terminal. Read by a thread of its own, because a signal does not end the reading; what it
+/// leaves behind ends with the process.
+fn answer(app: &App) -> std::io::Result<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        // Nobody listens any more where a signal came first.
+        let _ = sender.send(read.map(|_| line));
+    });
+    while !app.interrupt.came() {
+        if let Ok(read) = receiver.recv_timeout(Duration::from_millis(50)) {
+            return read;
+        }
+    }
+    let _ = writeln!(std::io::stderr()); // the question's line has no end yet
+    Ok(String::new())
 }
 
 /// The time of its start and a random part, so that ids sort by age.

@@ -261,23 +261,12 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
         Conclusion::RolledBack { tier, failure } => {
             let mut lines = vec![format!("Rolled back: {id} runs the old version, verified")];
             lines.push(format!("  how far  {}", tier.describe()));
-            lines.extend(
-                problem(&failure.problem)
-                    .iter()
-                    .enumerate()
-                    .map(|(n, line)| if n == 0 { format!("  why      {line}") } else { line.clone() }),
-            );
-            lines.extend(failure.evidence.iter().map(|line| format!("  seen     {line}")));
+            lines.extend(why(&failure.problem));
             lines
         }
         Conclusion::AsBefore { failure } => {
             let mut lines = vec![format!("Not done: {id} is as it was")];
-            lines.extend(
-                problem(&failure.problem)
-                    .iter()
-                    .enumerate()
-                    .map(|(n, line)| if n == 0 { format!("  why      {line}") } else { line.clone() }),
-            );
+            lines.extend(why(&failure.problem));
             lines
         }
         Conclusion::NeedsPerson { failure, then } => {
@@ -294,8 +283,19 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
     lines
 }
 
+/// A problem as the reason of an end; what was seen stands above, with the step that failed.
+fn why(cause: &Problem) -> Vec<String> {
+    let mut lines = problem(cause);
+    if let Some(first) = lines.first_mut() {
+        *first = format!("  why      {first}");
+    }
+    lines
+}
+
 fn new_images(plan: &Plan) -> String {
-    plan.unit.services.iter().map(|s| s.to.reference.as_str()).collect::<Vec<_>>().join(", ")
+    let mut images: Vec<&str> = plan.unit.services.iter().map(|s| s.to.reference.as_str()).collect();
+    images.dedup();
+    images.join(", ")
 }
 
 #[cfg(test)]
