@@ -58,7 +58,7 @@ fn a_backup_comes_back_byte_for_byte() {
     // What was overwritten is not lost.
     let kinds: Vec<String> =
         rows(&lab, "backups").iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(kinds, ["safety", "live"], "newest first");
+    assert_eq!(kinds, ["safety", "manual"], "newest first");
     let aside = lab.home().join("aside");
     lab.mainstay(&["restore", &id, "--kind", "safety", "--to", aside.to_str().unwrap()]).expect(0);
     assert_eq!(Tree::of(&aside), changed);

@@ -169,8 +169,9 @@ fn a_state_directory_on_a_full_disk() {
 fn a_disk_too_small_for_the_backup() {
     let lab = Lab::new("solo").up();
     let id = lab.id("app");
-    let large: Vec<u8> = (0..12_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    std::fs::write(lab.volume("data").join("large"), large).unwrap();
+    let mut large = Command::new("sh");
+    large.args(["-c", "head -c 12000000 /dev/urandom >large"]).current_dir(lab.volume("data"));
+    bounded(large).success("data that can't be compressed");
     let _small = Small::mount(&lab.state(), "8m");
     let before = lab.now();
     let run = lab.mainstay(&update(&id, "1.1.0")).expect(6);
@@ -183,6 +184,35 @@ fn a_disk_too_small_for_the_backup() {
     assert!(matches!(run.code, Some(1)), "{run}");
     assert!(!run.steps().contains(&"edit-files"), "{run}");
     lab.assert_untouched(&before);
+}
+
+/// The disk of the journal is full when the service has just been stopped. Unless it goes back by itself, a
+/// person is needed: with room again, the run is brought to its end.
+#[test]
+fn a_disk_that_fills_up_at_the_worst_moment() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let small = Small::mount(&lab.state(), "16m");
+    let args = lab.update_args("app", "2.0.0", &["--force", "disk"]);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    running.until_started("create-containers");
+    let filler = lab.state().join("filler");
+    assert!(std::fs::write(&filler, vec![0; 32 << 20]).is_err(), "the disk is meant to be full");
+    let run = running.finish();
+    std::fs::remove_file(filler).unwrap();
+    if run.code == Some(4) {
+        assert_eq!(lab.version(), "1.0.0");
+    } else {
+        let run = run.expect(5);
+        assert_eq!(run.code_of_problem(), "journal-failed", "{run}");
+        assert!(run.words().contains("mainstay resume"), "{run}");
+        let resumed = lab.mainstay(&["resume"]).expect_kept();
+        assert!(resumed.steps().contains(&"back-up-cutover"), "{resumed}");
+        assert_eq!(lab.version(), "2.0.0");
+    }
+    assert!(lab.get("/records").unwrap().contains("must not be lost"));
+    lab.compose_changes_nothing();
+    drop(small);
 }
 
 #[test]
