@@ -1,0 +1,362 @@
+//! A project to update, in a directory, under a name and on a port of its own.
+//!
+//! Invariant: when a [`Lab`] is dropped, nothing that carries its project's name is left on the engine; if
+//! something could not be removed, the test fails.
+
+mod before;
+pub mod net;
+pub mod process;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub use before::Before;
+use net::Port;
+use process::{Output, Run, Running, bounded};
+
+/// The repository that this test was built from.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::parent).unwrap()
+}
+
+/// Asks until there is an answer; what stays without one is a failure.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(45);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still waiting: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// `docker`, which has to succeed.
+pub fn docker(args: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    command.args(args);
+    bounded(command).success(&format!("docker {args:?}"))
+}
+
+/// A version that the lab's images were built with, for example `PG_OLD`.
+pub fn built(name: &str) -> String {
+    let cache = std::env::var("MAINSTAY_LAB_CACHE").unwrap_or_else(|_| "/var/cache/mainstay-lab".to_owned());
+    let text = std::fs::read_to_string(Path::new(&cache).join("versions.env")).expect("script/bootstrap");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap();
+    line.to_owned()
+}
+
+/// A project to update.
+pub struct Lab {
+    /// Compose's project name.
+    pub project: String,
+    home: TempDir,
+    port: Port,
+    v1: bool,
+    files: Vec<String>,
+    shell: Vec<(String, String)>,
+    /// Images of repositories that only this test has.
+    pub own_images: Vec<String>,
+}
+
+impl Lab {
+    /// A copy of a project of `lab/projects`.
+    pub fn new(template: &str) -> Self {
+        let lab = Self::empty();
+        copy(&repository().join("lab/projects").join(template), &lab.directory());
+        if template == "shop" {
+            let mut ca = Command::new(repository().join("lab/ca"));
+            ca.arg(lab.path("certs"));
+            bounded(ca).success("lab/ca");
+        }
+        let port = lab.port().to_string();
+        lab.replace("compose.yaml", &["18080", "18443", "15432"], &port);
+        if lab.path(".env").exists() {
+            let env = lab.read(".env");
+            let env = env.lines().map(|line| match line.split_once('=') {
+                Some(("PG_TAG", _)) => format!("PG_TAG={}\n", built("PG_OLD")),
+                Some(("NGINX_TAG", _)) => format!("NGINX_TAG={}\n", built("NGINX")),
+                _ => format!("{line}\n"),
+            });
+            lab.write(".env", &env.collect::<String>());
+        }
+        lab
+    }
+
+    /// A project of these files. `PORT` in them becomes the port, `IMAGE` the fixture without its tag.
+    pub fn of(files: &[(&str, &str)]) -> Self {
+        let lab = Self::empty();
+        for (name, text) in files {
+            let text = text.replace("PORT", &lab.port().to_string());
+            lab.write(name, &text.replace("IMAGE", "127.0.0.1:5000/lab/fixture"));
+        }
+        lab
+    }
+
+    fn empty() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("project")).unwrap();
+        let project = format!("it{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self {
+            project,
+            home,
+            port: Port::free(),
+            v1: false,
+            files: Vec::new(),
+            shell: Vec::new(),
+            own_images: Vec::new(),
+        }
+    }
+
+    /// By `docker-compose`, the Python program.
+    pub fn v1(mut self) -> Self {
+        self.v1 = true;
+        self
+    }
+
+    /// In a shell that has this variable.
+    pub fn shell(mut self, name: &str, value: &str) -> Self {
+        self.shell.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// By these Compose files, in this order.
+    pub fn files(mut self, files: &[&str]) -> Self {
+        self.files = files.iter().map(|f| (*f).to_owned()).collect();
+        self
+    }
+
+    /// The port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port.number
+    }
+
+    /// `project/service`.
+    pub fn id(&self, service: &str) -> String {
+        format!("{}/{service}", self.project)
+    }
+
+    /// Where everything of this test is.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The project's directory.
+    pub fn directory(&self) -> PathBuf {
+        self.home.path().join("project")
+    }
+
+    /// A file of the project.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    /// mainstay's state directory.
+    pub fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    /// The text of a file of the project.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn replace(&self, name: &str, old: &[&str], new: &str) {
+        let text = old.iter().fold(self.read(name), |text, old| text.replace(old, new));
+        self.write(name, &text);
+    }
+
+    /// Compose on this project.
+    pub fn compose(&self, args: &[&str]) -> Output {
+        let mut command = if self.v1 { Command::new("docker-compose") } else { Command::new("docker") };
+        if !self.v1 {
+            command.arg("compose");
+        }
+        command.current_dir(self.directory()).args(["-p", &self.project]);
+        for file in &self.files {
+            command.args(["-f", file]);
+        }
+        command.args(args);
+        process::clean(&mut command);
+        command.envs(self.shell.iter().cloned());
+        bounded(command)
+    }
+
+    /// Starts the project and waits until all of it is healthy and, where the fixture is published, answers.
+    pub fn up(self) -> Self {
+        self.compose(&["up", "-d"]).success("up");
+        self.healthy();
+        if self.read_compose().contains(":8080\"") {
+            eventually("the first answer", || self.get("/version").ok());
+        }
+        self
+    }
+
+    fn read_compose(&self) -> String {
+        let name = self.files.first().map_or("compose.yaml", String::as_str);
+        std::fs::read_to_string(self.path(name))
+            .or_else(|_| std::fs::read_to_string(self.path("docker-compose.yml")))
+            .unwrap()
+    }
+
+    /// Waits until every container with a health check is healthy.
+    pub fn healthy(&self) {
+        let ask = "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}";
+        eventually("every container healthy", || {
+            let states = self.inspect(ask);
+            states.iter().all(|s| s == "healthy" || s == "none").then_some(())
+        });
+    }
+
+    fn ids(&self) -> Vec<String> {
+        let filter = format!("label=com.docker.compose.project={}", self.project);
+        docker(&["ps", "-aq", "--no-trunc", "--filter", &filter]).lines().map(str::to_owned).collect()
+    }
+
+    fn inspect(&self, format: &str) -> Vec<String> {
+        let ids = self.ids();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let args = ["inspect", "--type", "container", "-f", format];
+        let args: Vec<&str> = args.into_iter().chain(ids.iter().map(String::as_str)).collect();
+        let mut lines: Vec<String> = docker(&args).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// The id of the only container of a service.
+    pub fn container(&self, service: &str) -> String {
+        let format = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.Id}}";
+        let found = self.inspect(format);
+        let of = |line: &String| line.strip_prefix(service)?.strip_prefix(' ').map(str::to_owned);
+        let own: Vec<String> = found.iter().filter_map(of).collect();
+        assert_eq!(own.len(), 1, "containers of {service}: {found:?}");
+        own[0].clone()
+    }
+
+    /// What the only container of a service says to a template of `docker inspect`.
+    pub fn of_container(&self, service: &str, format: &str) -> String {
+        docker(&["inspect", "-f", format, &self.container(service)]).trim().to_owned()
+    }
+
+    /// What the service answers on its published port, or why it does not: 200 is the only good answer.
+    pub fn get(&self, path: &str) -> Result<String, String> {
+        net::get(&format!("127.0.0.1:{}", self.port()), path)
+    }
+
+    /// What a service of the fixture answers at its container's address.
+    pub fn get_inside(&self, service: &str, path: &str) -> Result<String, String> {
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        net::get(&format!("{}:8080", self.of_container(service, format)), path)
+    }
+
+    /// The version that answers, waiting for it: a restarted container may need a moment.
+    pub fn version(&self) -> String {
+        eventually("an answer", || self.get("/version").ok())
+    }
+
+    /// Adds a record to the fixture's data.
+    pub fn add_record(&self, text: &str) {
+        net::post(&format!("127.0.0.1:{}", self.port()), "/records", &format!("{{\"text\": \"{text}\"}}"));
+    }
+
+    /// Asks the database.
+    pub fn psql(&self, service: &str, sql: &str) -> String {
+        docker(&["exec", &self.container(service), "psql", "-U", "postgres", "-tAc", sql]).trim().to_owned()
+    }
+
+    /// The directory of a volume of the project.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        let volume = format!("{}_{name}", self.project);
+        docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", &volume]).trim().into()
+    }
+
+    /// A command of mainstay on this project, with `--json`.
+    pub fn mainstay(&self, args: &[&str]) -> Run {
+        self.begin(args).finish()
+    }
+
+    /// The same, while it runs.
+    pub fn begin(&self, args: &[&str]) -> Running {
+        Running::begin(self.command(args))
+    }
+
+    /// The command, to change it before it runs.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = process::mainstay(&self.state(), &self.home().join("lock"));
+        command.arg("--json").args(args).envs(self.shell.iter().cloned());
+        command
+    }
+
+    /// `update SERVICE --to TAG`, not asking, with short limits that `more` may change.
+    pub fn update(&self, service: &str, to: &str, more: &[&str]) -> Run {
+        self.mainstay(&self.update_args(service, to, more).iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The arguments of [`Lab::update`].
+    pub fn update_args(&self, service: &str, to: &str, more: &[&str]) -> Vec<String> {
+        let mut args = vec!["update".to_owned(), self.id(service), "--to".to_owned(), to.to_owned()];
+        args.push("--yes".to_owned());
+        for (name, value) in
+            [("--watch", "1s"), ("--startup", "20s"), ("--probe-grace", "2s"), ("--probe-interval", "300ms")]
+        {
+            if !more.contains(&name) {
+                args.extend([name.to_owned(), value.to_owned()]);
+            }
+        }
+        args.extend(more.iter().map(|a| (*a).to_owned()));
+        args
+    }
+
+    /// The files of the run's own directory, by name.
+    pub fn run_file(&self, run: &Run, name: &str) -> String {
+        std::fs::read_to_string(self.state().join("runs").join(run.id()).join(name)).unwrap()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let down = self.compose(&["down", "-v", "--remove-orphans", "-t", "2"]);
+        let keep = format!("reference=mainstay/keep/{}-*", self.project);
+        let kept = docker(&["image", "ls", "--filter", &keep, "--format", "{{.Repository}}:{{.Tag}}"]);
+        for image in kept.lines().map(str::to_owned).chain(std::mem::take(&mut self.own_images)) {
+            let mut remove = Command::new("docker");
+            remove.args(["rmi", &image]);
+            let _ = bounded(remove);
+        }
+        let left: Vec<String> = ["container", "volume", "network"]
+            .iter()
+            .flat_map(|kind| net::on_engine(kind, &self.project))
+            .collect();
+        if !left.is_empty() && !std::thread::panicking() {
+            panic!("{left:?} of {} stays on the engine: {}", self.project, down.stderr);
+        }
+        for id in self.ids() {
+            docker(&["rm", "-fv", &id]);
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The promises of `mainstay`, kept or broken on a real engine, a real registry and real Compose.
+//!
+//! Every test has a copy of a project of its own: name, port, state directory and lock, so that all of them run
+//! beside each other; at its end it looks whether anything of the project is left on the engine. Needs root and
+//! what `script/bootstrap` brings. What these tests do not do: time anything; cover every combination (the
+//! state machine is explored by the simulator, the judge by its own tests).
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
+
+mod backups;
+mod edits;
+mod interrupted;
+mod kept;
+mod lab;
+mod refused;
+mod rolled_back;
