@@ -324,8 +324,8 @@ impl Judge {
     fn bad(&self, now: Millis) -> Option<Failure> {
         let telling = self.flags.iter().find(|(flag, _)| flag.decides()).map(|(flag, _)| *flag);
         // A log that speaks of bad data explains a bad answer so well that nothing is gained by waiting.
-        let certain = self.flags.iter().any(|(flag, _)| flag.doubt() == DataDoubt::Certain);
-        let patience = if certain { Patience::NONE } else { Patience::usual(&self.expected) };
+        let certain = self.flags.iter().find(|(flag, _)| flag.doubt() == DataDoubt::Certain);
+        let patience = certain.map_or_else(|| Patience::usual(&self.expected), |_| Patience::NONE);
         for container in self.containers.values() {
             if let Some((problem, doubt)) = container.bad(now, &self.expected, patience, telling) {
                 return Some(self.failure(problem, doubt));
@@ -334,7 +334,8 @@ impl Judge {
         for (place, probe) in &self.probes {
             let others = self.probes.iter().all(|(p, probe)| p == place || probe.answers());
             if let Some((problem, doubt)) = probe.bad(now, *place, &self.expected, patience, others) {
-                return Some(self.failure(problem, doubt));
+                let why = certain.map(|(flag, _)| flag.describe());
+                return Some(self.failure(why.into_iter().fold(problem, Problem::because), doubt));
             }
         }
         let late = self.expected.mode == Mode::Start && now >= self.expected.startup_ms;
