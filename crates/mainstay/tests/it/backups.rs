@@ -138,6 +138,9 @@ fn a_plan_touches_nothing_and_tells_everything() {
     assert_eq!(plan["data"][0]["name"], format!("{}_data", lab.project));
     assert_eq!(plan["limits"]["watch_ms"], 7 * 60_000);
     assert_eq!(plan["probes"]["inside"]["port"], 8080);
+    let file = lab.path("compose.yaml");
+    let by_file = lab.mainstay(&["-f", file.to_str().unwrap(), "plan", &id, "--to", "2.0.0"]).expect(0);
+    assert_eq!(by_file.events[0]["plan"]["unit"], plan["unit"], "found by its file as by its labels");
     let told = text(&lab, &["plan", &id, "--to", "2.0.0"]);
     for part in ["fixture:1.0.0", "fixture:2.0.0", "way back", "_data", "watched for 30m", "quiesce"] {
         assert!(told.contains(part), "{part}: {told}");

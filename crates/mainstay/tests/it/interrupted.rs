@@ -1,10 +1,12 @@
 //! Ctrl-C and kill -9 in every phase: the service runs the new version, verified, or the old one with its data as
 //! it was; never something between, and nothing that was begun stays behind.
 
+use std::net::TcpListener;
+
 use rustix::process::Signal;
 
 use crate::lab::process::{Run, Running};
-use crate::lab::{Before, Lab};
+use crate::lab::{Before, Lab, docker};
 
 /// Good, and it migrates the data: where the old version answers, the data was put back.
 const GOOD: &str = "2.0.0";
@@ -57,6 +59,24 @@ fn undone(step: &str) -> Run {
     assert_eq!(lab.version(), "1.0.0");
     lab.assert_as_before(&before);
     run
+}
+
+/// Planning waits for a registry that never answers.
+#[test]
+fn while_it_is_planned() {
+    let registry = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let own = format!("{}/slow", registry.local_addr().unwrap());
+    let mut lab = Lab::of(&[("compose.yaml", &format!("services:\n  app:\n    image: {own}:1.0.0\n"))]);
+    docker(&["tag", "127.0.0.1:5000/lab/fixture:1.0.0", &format!("{own}:1.0.0")]);
+    lab.own_images.push(format!("{own}:1.0.0"));
+    let lab = lab.up();
+    let before = lab.now();
+    let running = begin(&lab, GOOD, "30s");
+    let _asked = registry.accept().unwrap();
+    running.signal(Signal::INT);
+    let run = running.finish().expect(130);
+    assert_eq!(run.code_of_problem(), "interrupted", "{run}");
+    lab.assert_untouched(&before);
 }
 
 #[test]

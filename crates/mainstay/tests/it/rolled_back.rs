@@ -221,7 +221,7 @@ fn a_database_that_refuses_its_data_files() {
     let evidence = run.ended()["conclusion"].to_string();
     assert!(evidence.contains("incompatible with server"), "{run}");
     let rows = eventually("the database", || {
-        (lab.of_container("db", "{{.State.Health.Status}}") == "healthy")
+        (lab.container("db")["State"]["Health"]["Status"] == "healthy")
             .then(|| lab.psql("db", "select count(*), sum(n) from t"))
     });
     assert_eq!(rows, "1000|500500");
@@ -251,7 +251,7 @@ fn a_moved_tag_points_back_to_the_old_image() {
 #[test]
 fn an_application_behind_a_proxy_goes_back_with_its_uploads() {
     let lab = Lab::new("shop").up();
-    let (ca, others) = (lab.path("certs/ca.pem"), ["db", "proxy"].map(|s| lab.container(s)));
+    let (ca, others) = (lab.path("certs/ca.pem"), ["db", "proxy"].map(|s| lab.container_id(s)));
     let before = lab.now();
     let url = format!("https://app.lab.test:{}/", lab.port());
     let asked = ["--url", &url, "--ca", ca.to_str().unwrap(), "--resolve", "127.0.0.1", "--watch", "20s"];
@@ -263,7 +263,7 @@ fn an_application_behind_a_proxy_goes_back_with_its_uploads() {
     let app =
         |b: &crate::lab::Before| b.data.iter().find(|(n, _)| n.ends_with("_data")).map(|(_, t)| t.0.clone());
     assert_eq!(app(&now), app(&before));
-    assert_eq!(["db", "proxy"].map(|s| lab.container(s)), others, "nobody else was touched");
+    assert_eq!(["db", "proxy"].map(|s| lab.container_id(s)), others, "nobody else was touched");
     lab.assert_old_version(&before);
 }
 
