@@ -22,22 +22,12 @@ fn text(lab: &Lab, args: &[&str]) -> String {
     output.stdout + &output.stderr
 }
 
-/// What a good store of files holds besides the fixture's own: all kinds, odd modes and owners.
-fn furnish(directory: &Path) {
-    let script = "mkdir -p deep/er empty && printf secret >deep/er/key && chmod 600 deep/er/key && \
-        chown 1001:1002 deep/er/key && ln -s key deep/er/link && : >none && chmod 1777 empty && \
-        head -c 3000000 /dev/urandom >'two words'";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).current_dir(directory);
-    bounded(shell).success("files of a volume");
-}
-
 #[test]
 fn a_backup_comes_back_byte_for_byte() {
     let lab = Lab::new("solo").up();
     let (id, volume) = (lab.id("app"), lab.volume("data"));
     lab.add_record("in the backup");
-    furnish(&volume);
+    lab.furnish("data");
     let before = lab.now();
     let backup = lab.mainstay(&["backup", &id]).expect(0);
     lab.assert_untouched(&before);
@@ -194,7 +184,7 @@ fn commands<'a>(text: &'a str, program: &'a str) -> impl Iterator<Item = &'a str
 fn the_instructions_work_without_mainstay() {
     let lab = Lab::new("solo").up();
     let volume = lab.volume("data");
-    furnish(&volume);
+    lab.furnish("data");
     let before = Tree::of(&volume);
     let run = lab.update("app", "2.0.0", &[]).expect(0);
     let info = lab.run_file(&run, "BACKUP_INFO.txt");

@@ -100,6 +100,17 @@ fn migrates_half_way() {
     assert!(run.steps().contains(&"restore-data"));
 }
 
+/// What the new version did not touch comes through as well, whatever it is.
+#[test]
+fn migrates_half_way_among_other_files() {
+    let lab = Lab::new("solo").up();
+    lab.furnish("data");
+    let before = lab.now();
+    let run = lab.update("app", "2.0.0-migration-fails-half-way", &[]).expect(4);
+    assert_eq!(run.tier(), "full");
+    lab.assert_as_before(&before);
+}
+
 #[test]
 fn listens_on_another_port() {
     let run = undone("2.0.0-wrong-port", &["--startup", "5s"]);
@@ -273,4 +284,35 @@ fn a_project_of_the_older_compose_goes_back() {
     let run = lab.update("app", "2.0.0-exit-after-5", &["--watch", "20s"]).expect(4);
     assert_eq!(run.tier(), "full");
     lab.assert_as_before(&before);
+}
+
+/// A file that the run made is gone again, and one that it added to is as it was.
+#[test]
+fn new_variables_go_away_again() {
+    let text = "services:\n  app:\n    image: IMAGE:1.0.0\n    environment: {NEW: \"${NEW:-}\"}\n    \
+                ports: [\"127.0.0.1:PORT:8080\"]\n    volumes: [\"data:/data\"]\nvolumes: {data: {}}\n";
+    let lab = Lab::of(&[("compose.yaml", text)]).up();
+    let before = lab.now();
+    lab.update("app", "2.0.0-exit-at-start", &["--new-secret", "NEW"]).expect(4);
+    lab.assert_as_before(&before);
+    lab.write(".env", "# theirs\nOTHER=1");
+    let before = lab.now();
+    lab.update("app", "2.0.0-exit-at-start", &["--new-secret", "NEW"]).expect(4);
+    lab.assert_as_before(&before);
+}
+
+/// A file that somebody changed in the watch is theirs: the way back stops there, and says so.
+#[test]
+fn a_file_that_somebody_changed_in_the_watch() {
+    let lab = Lab::new("solo").up();
+    let args = lab.update_args("app", "2.0.0-exit-after-5", &["--watch", "20s"]);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    running.until_started("watch");
+    let theirs = lab.read("compose.yaml") + "# added by somebody else\n";
+    lab.write("compose.yaml", &theirs);
+    let run = running.finish().expect(5);
+    assert_eq!(lab.read("compose.yaml"), theirs);
+    let then = run.ended()["conclusion"]["then"]["problem"].to_string();
+    assert!(then.contains("compose.yaml") && then.contains("somebody else"), "{run}");
+    assert!(!run.fact("back-up-safety")["backups"].as_array().unwrap().is_empty(), "{run}");
 }

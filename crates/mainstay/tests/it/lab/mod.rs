@@ -275,6 +275,17 @@ impl Lab {
         volumes.into_iter().find(|(volume, _)| *volume == name).unwrap().1.into()
     }
 
+    /// Puts into a volume what a store of files may hold: all kinds, odd modes, owners and names.
+    pub fn furnish(&self, volume: &str) {
+        let script = "mkdir -p deep/er empty && printf secret >deep/er/key && chmod 600 deep/er/key && \
+            chown 1001:1002 deep/er/key && ln -s key deep/er/link && ln deep/er/key deep/twin && \
+            : >none && chmod 1777 empty && mkfifo pipe && truncate -s 5M sparse && touch -- '-n' 'ü\n' && \
+            head -c 3000000 /dev/urandom >'two words'";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).current_dir(self.volume(volume));
+        bounded(shell).success("files of a volume");
+    }
+
     /// A command of mainstay on this project, with `--json`.
     pub fn mainstay(&self, args: &[&str]) -> Run {
         self.begin(args).finish()
