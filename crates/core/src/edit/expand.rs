@@ -79,7 +79,9 @@ pub fn image(files: &[SourceFile], found: &Found, shell: &dyn Fn(&str) -> Option
 /// Refuses where the files do not give what Compose resolves: then the tag comes from somewhere unknown.
 pub fn agrees(atoms: &Atoms, found: &Found, service: &str, resolved: &str) -> Result<(), Problem> {
     let text = atoms.text();
-    if text == resolved {
+    // A variable that is set nowhere may well be meant to be empty, but not as a tag.
+    let hole = resolved.ends_with(':') && !atoms.unset.is_empty();
+    if text == resolved && !hole {
         return Ok(());
     }
     let what = format!("it is not known where the image tag of {service} comes from");

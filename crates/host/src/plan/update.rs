@@ -43,7 +43,9 @@ pub async fn update(
     compose.version().await?;
     let before = compose.config().await?;
     let image = image(&before, &found.service)?;
-    let current = Reference::parse(image)?;
+    // A variable that is not set leaves a hole: whoever looks where the tag stands can name it.
+    let current = Reference::parse(image)
+        .map_err(|problem| retag(found, image, &update.to).err().unwrap_or(problem))?;
     let old_tag = current.effective_tag().unwrap_or_default().to_owned();
     let wanted = current.with_tag(&update.to);
     let added = variables::wanted(update)?;
