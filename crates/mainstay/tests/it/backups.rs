@@ -44,6 +44,7 @@ fn a_backup_comes_back_byte_for_byte() {
     assert_eq!(lab.version(), "1.0.0");
     lab.assert_as_before(&before);
     assert!(run.steps().contains(&"verify-old"), "{run}");
+    assert_ne!(lab.now().containers, before.containers, "it stood still while its data was exchanged");
 
     // What was overwritten is not lost.
     let kinds: Vec<String> =

@@ -198,6 +198,32 @@ fn killed_while_the_new_version_starts() {
     goes_on("start-new");
 }
 
+/// What changed while the run lay dead is noticed before anything is done.
+#[test]
+fn killed_before_it_began_and_then_things_changed() {
+    let (lab, _) = lab();
+    let good = lab.read("compose.yaml");
+    killed(&lab, GOOD, "confirm");
+    lab.write("compose.yaml", &format!("{good}# added by somebody else\n"));
+    let changed = lab.now();
+    let run = lab.mainstay(&["resume"]).expect(1);
+    assert_eq!((run.code_of_problem(), run.steps()), ("file-changed", vec!["confirm", "document"]), "{run}");
+    lab.assert_untouched(&changed);
+
+    lab.write("compose.yaml", &good);
+    killed(&lab, GOOD, "confirm");
+    lab.compose(&["up", "-d", "--force-recreate"]).success("up");
+    lab.healthy();
+    let changed = lab.now();
+    let run = lab.mainstay(&["resume"]).expect(1);
+    assert_eq!(
+        (run.code_of_problem(), run.steps()),
+        ("containers-changed", vec!["confirm", "document"]),
+        "{run}"
+    );
+    lab.assert_untouched(&changed);
+}
+
 #[test]
 fn killed_while_the_data_is_put_back() {
     let (lab, before) = lab();
