@@ -3,7 +3,7 @@
 use mainstay_core::problem::Problem;
 use mainstay_core::time::Timestamp;
 use mainstay_host::discover::{self, Listed};
-use mainstay_host::engine::Engine;
+use mainstay_host::engine::{Engine, is_not_found};
 use mainstay_host::images::Reference;
 use mainstay_host::steps::vault_problem;
 use mainstay_host::survey::{self, Glance};
@@ -52,8 +52,12 @@ pub fn status(app: &mut App) -> Result<u8, Stop> {
 async fn glances(engine: &Engine) -> Result<Vec<(Listed, Glance)>, Problem> {
     let mut all = Vec::new();
     for listed in discover::list(engine).await? {
-        let glance = survey::glance(engine, &listed).await?;
-        all.push((listed, glance));
+        match survey::glance(engine, &listed).await {
+            Ok(glance) => all.push((listed, glance)),
+            // It was removed after it was listed: nothing to tell, and no reason to tell nothing at all.
+            Err(problem) if is_not_found(&problem) => {}
+            Err(problem) => return Err(problem),
+        }
     }
     Ok(all)
 }

@@ -22,22 +22,12 @@ fn text(lab: &Lab, args: &[&str]) -> String {
     output.stdout + &output.stderr
 }
 
-/// What a good store of files holds besides the fixture's own: all kinds, odd modes and owners.
-fn furnish(directory: &Path) {
-    let script = "mkdir -p deep/er empty && printf secret >deep/er/key && chmod 600 deep/er/key && \
-        chown 1001:1002 deep/er/key && ln -s key deep/er/link && : >none && chmod 1777 empty && \
-        head -c 3000000 /dev/urandom >'two words'";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).current_dir(directory);
-    bounded(shell).success("files of a volume");
-}
-
 #[test]
 fn a_backup_comes_back_byte_for_byte() {
     let lab = Lab::new("solo").up();
     let (id, volume) = (lab.id("app"), lab.volume("data"));
     lab.add_record("in the backup");
-    furnish(&volume);
+    lab.furnish("data");
     let before = lab.now();
     let backup = lab.mainstay(&["backup", &id]).expect(0);
     lab.assert_untouched(&before);
@@ -138,6 +128,9 @@ fn a_plan_touches_nothing_and_tells_everything() {
     assert_eq!(plan["data"][0]["name"], format!("{}_data", lab.project));
     assert_eq!(plan["limits"]["watch_ms"], 7 * 60_000);
     assert_eq!(plan["probes"]["inside"]["port"], 8080);
+    let file = lab.path("compose.yaml");
+    let by_file = lab.mainstay(&["-f", file.to_str().unwrap(), "plan", &id, "--to", "2.0.0"]).expect(0);
+    assert_eq!(by_file.events[0]["plan"]["unit"], plan["unit"], "found by its file as by its labels");
     let told = text(&lab, &["plan", &id, "--to", "2.0.0"]);
     for part in ["fixture:1.0.0", "fixture:2.0.0", "way back", "_data", "watched for 30m", "quiesce"] {
         assert!(told.contains(part), "{part}: {told}");
@@ -191,7 +184,7 @@ fn commands<'a>(text: &'a str, program: &'a str) -> impl Iterator<Item = &'a str
 fn the_instructions_work_without_mainstay() {
     let lab = Lab::new("solo").up();
     let volume = lab.volume("data");
-    furnish(&volume);
+    lab.furnish("data");
     let before = Tree::of(&volume);
     let run = lab.update("app", "2.0.0", &[]).expect(0);
     let info = lab.run_file(&run, "BACKUP_INFO.txt");

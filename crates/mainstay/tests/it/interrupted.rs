@@ -1,10 +1,12 @@
 //! Ctrl-C and kill -9 in every phase: the service runs the new version, verified, or the old one with its data as
 //! it was; never something between, and nothing that was begun stays behind.
 
+use std::net::TcpListener;
+
 use rustix::process::Signal;
 
 use crate::lab::process::{Run, Running};
-use crate::lab::{Before, Lab};
+use crate::lab::{Before, Lab, docker};
 
 /// Good, and it migrates the data: where the old version answers, the data was put back.
 const GOOD: &str = "2.0.0";
@@ -40,76 +42,96 @@ fn assert_new(lab: &Lab) {
     lab.compose_changes_nothing();
 }
 
-/// Before the containers are touched: as if nothing had been begun.
-fn untouched(step: &str) {
+/// Interrupts an update to a good version in this step, or, as the signal may take its time, in a later one. How far
+/// the run had come when it noticed decides how it has to end.
+fn ends_well(step: &str) -> Run {
     let (lab, before) = lab();
-    let run = interrupted(&lab, GOOD, step).expect(130);
-    assert_eq!(run.ended()["verdict"], "as-before", "{run}");
-    assert_eq!(run.ended()["service"], "untouched", "{run}");
-    lab.assert_untouched(&before);
+    let run = interrupted(&lab, GOOD, step);
+    let noticed = run.events.iter().take_while(|event| event["event"] != "run.interrupted");
+    let (mut begun, mut done) = (Vec::new(), Vec::new());
+    for event in noticed {
+        match event["event"].as_str() {
+            Some("step.started") => begun.push(event["step"].as_str().unwrap()),
+            Some("step.ended") if event["outcome"]["outcome"] == "done" => {
+                done.push(event["step"].as_str().unwrap());
+            }
+            _ => {}
+        }
+    }
+    assert!(begun.contains(&step), "{run}");
+    if done.contains(&"verify-new") {
+        assert_eq!((run.code, &run.fact("watch")["cut_short"]), (Some(3), &true.into()), "{run}");
+        assert_new(&lab);
+    } else if begun.contains(&"create-containers") {
+        assert_eq!((run.code, run.ended()["verdict"].as_str()), (Some(130), Some("rolled-back")), "{run}");
+        assert_eq!(run.tier() == "never-started", !begun.contains(&"start-new"), "{run}");
+        assert_eq!(lab.version(), "1.0.0");
+        lab.assert_as_before(&before);
+    } else {
+        assert_eq!((run.code, run.ended()["verdict"].as_str()), (Some(130), Some("as-before")), "{run}");
+        assert_eq!(run.ended()["service"], "untouched", "{run}");
+        lab.assert_untouched(&before);
+    }
+    run
 }
 
-/// After that, and before the new version is verified: everything back.
-fn undone(step: &str) -> Run {
-    let (lab, before) = lab();
-    let run = interrupted(&lab, GOOD, step).expect(130);
-    assert_eq!(run.ended()["verdict"], "rolled-back", "{run}");
-    assert_eq!(lab.version(), "1.0.0");
-    lab.assert_as_before(&before);
-    run
+/// Planning waits for a registry that never answers.
+#[test]
+fn while_it_is_planned() {
+    let registry = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let own = format!("{}/slow", registry.local_addr().unwrap());
+    let mut lab = Lab::of(&[("compose.yaml", &format!("services:\n  app:\n    image: {own}:1.0.0\n"))]);
+    docker(&["tag", "127.0.0.1:5000/lab/fixture:1.0.0", &format!("{own}:1.0.0")]);
+    lab.own_images.push(format!("{own}:1.0.0"));
+    let lab = lab.up();
+    let before = lab.now();
+    let running = begin(&lab, GOOD, "30s");
+    let _asked = registry.accept().unwrap();
+    running.signal(Signal::INT);
+    let run = running.finish().expect(130);
+    assert_eq!(run.code_of_problem(), "interrupted", "{run}");
+    lab.assert_untouched(&before);
 }
 
 #[test]
 fn while_the_data_is_backed_up() {
-    untouched("back-up-live");
+    let run = ends_well("back-up-live");
+    assert!(!run.steps().contains(&"edit-files"), "{run}");
 }
 
 #[test]
 fn while_the_image_is_pulled() {
-    untouched("pull-image");
+    ends_well("pull-image");
 }
 
 #[test]
 fn while_the_files_are_edited() {
-    untouched("edit-files");
+    ends_well("edit-files");
 }
 
 #[test]
 fn while_compose_replaces_the_container() {
-    assert_eq!(undone("create-containers").tier(), "never-started");
+    ends_well("create-containers");
 }
 
 #[test]
 fn while_the_service_stands_still() {
-    assert_eq!(undone("back-up-cutover").tier(), "never-started");
+    ends_well("back-up-cutover");
 }
 
 #[test]
 fn while_the_new_version_starts() {
-    let run = undone("start-new");
-    assert!(["image-only", "full"].contains(&run.tier()), "{run}");
+    ends_well("start-new");
 }
 
-/// Whether the version was verified before the signal came decides; both ends are good ones.
 #[test]
 fn while_the_new_version_is_verified() {
-    let (lab, before) = lab();
-    let run = interrupted(&lab, GOOD, "verify-new");
-    if run.code == Some(130) {
-        assert_eq!(lab.version(), "1.0.0");
-        lab.assert_as_before(&before);
-    } else {
-        run.expect(3);
-        assert_new(&lab);
-    }
+    ends_well("verify-new");
 }
 
 #[test]
 fn while_it_is_watched() {
-    let (lab, _) = lab();
-    let run = interrupted(&lab, GOOD, "watch").expect(3);
-    assert_eq!(run.fact("watch")["cut_short"], true);
-    assert_new(&lab);
+    assert_eq!(ends_well("watch").code, Some(3));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, built, docker, net};
+use crate::lab::{Lab, built, engine, net};
 
 /// A file is byte for byte what it was but for one piece of text.
 fn assert_edited(lab: &Lab, name: &str, before: &str, old: &str, new: &str) {
@@ -13,7 +13,7 @@ fn assert_edited(lab: &Lab, name: &str, before: &str, old: &str, new: &str) {
 }
 
 fn image(lab: &Lab, service: &str) -> String {
-    lab.of_container(service, "{{.Config.Image}}")
+    lab.container(service)["Config"]["Image"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -51,9 +51,9 @@ fn a_new_version_runs_on_the_old_data() {
     assert!(run.fact("verify-new")["downtime_ms"].is_u64(), "{run}");
     assert_eq!(run.fact("watch")["cut_short"], false);
     assert_eq!(run.fact("back-up-cutover")["backups"][0]["files"], 1);
-    let keep = format!("reference=mainstay/keep/{}-app", lab.project);
-    let kept = docker(&["image", "ls", "--no-trunc", "--filter", &keep, "--format", "{{.ID}}"]);
-    assert!(before.containers[0].contains(kept.trim()) && !kept.is_empty(), "the old image is kept");
+    let kept = engine::kept_images(&lab.project);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(kept[0].1, before.containers[0].image, "the old image is kept");
     assert!(lab.run_file(&run, "report.txt").contains("fixture:1.0.0"));
     assert_eq!(lab.run_file(&run, "configuration/0-compose.yaml"), file, "the files are saved");
     let mode = std::fs::metadata(lab.state()).unwrap().permissions().mode();
@@ -94,13 +94,13 @@ fn an_application_behind_a_proxy_with_tls() {
     let lab = Lab::new("shop").up();
     let (ca, env) = (lab.path("certs/ca.pem"), lab.read(".env"));
     let url = format!("https://app.lab.test:{}/", lab.port());
-    let others = ["db", "proxy"].map(|service| lab.container(service));
+    let others = ["db", "proxy"].map(|service| lab.container_id(service));
     let asked = ["--url", &url, "--ca", ca.to_str().unwrap(), "--resolve", "127.0.0.1"];
 
     let run = lab.update("app", "1.1.0", &asked).expect_kept();
     assert_edited(&lab, ".env", &env, "APP_TAG=1.0.0", "APP_TAG=1.1.0");
     assert_eq!(lab.get_inside("app", "/version").as_deref(), Ok("1.1.0"));
-    assert_eq!(["db", "proxy"].map(|service| lab.container(service)), others, "nobody else was touched");
+    assert_eq!(["db", "proxy"].map(|service| lab.container_id(service)), others, "nobody else was touched");
     let plan = &run.events[0]["plan"];
     assert_eq!(plan["probes"]["outside"]["baseline_status"], 200);
     let mounts = plan["data"].as_array().unwrap().iter().filter_map(|m| m["kind"].as_str());
@@ -175,7 +175,7 @@ fn new_secrets_and_variables_go_into_the_env_file_and_nowhere_else() {
     assert_eq!((secret.len(), secret.ends_with('=')), (44, true), "32 bytes in base64");
     let mode = std::fs::metadata(lab.path("app.env")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
-    let environment = lab.of_container("app", "{{json .Config.Env}}");
+    let environment = lab.container("app")["Config"]["Env"].to_string();
     assert!(environment.contains(secret) && environment.contains("GREETING=hello"), "{environment}");
     lab.compose_changes_nothing();
 
@@ -202,7 +202,7 @@ fn without_an_env_file_of_the_service_they_go_into_the_projects() {
     let lab = Lab::of(&[("compose.yaml", &compose)]).up();
     let run = lab.update("app", "1.1.0", &["--set", "FROM_PROJECT=here", "--set", "UNUSED=1"]).expect(3);
     assert_eq!(lab.read(".env"), "FROM_PROJECT=here\nUNUSED=1\n");
-    assert!(lab.of_container("app", "{{json .Config.Env}}").contains("FROM_PROJECT=here"));
+    assert!(lab.container("app")["Config"]["Env"].to_string().contains("FROM_PROJECT=here"));
     let unused: Vec<_> = run.findings().into_iter().filter(|f| f["check"] == "variable-unused").collect();
     assert!(unused.len() == 1 && unused[0]["message"].as_str().unwrap().contains("UNUSED"), "{run}");
 }

@@ -12,5 +12,6 @@ mod edits;
 mod interrupted;
 mod kept;
 mod lab;
+mod places;
 mod refused;
 mod rolled_back;

@@ -239,7 +239,7 @@ fn another_run_at_the_same_time() {
 fn a_required_finding_refuses_until_it_is_overridden() {
     let lab = Lab::new("solo").up();
     let id = lab.id("app");
-    docker(&["stop", "-t", "1", &lab.container("app")]);
+    docker(&["stop", "-t", "1", &lab.container_id("app")]);
     let before = lab.now();
     for command in [&update(&id, "1.1.0")[..], &["check", &id], &["plan", &id, "--to", "1.1.0"]] {
         let run = lab.mainstay(command).expect(6);
@@ -252,6 +252,21 @@ fn a_required_finding_refuses_until_it_is_overridden() {
     assert_eq!(lab.version(), "1.1.0");
 }
 
+/// Named by its file, a project is found that has no containers; there is nothing to update in it.
+#[test]
+fn a_project_that_does_not_run() {
+    let lab = Lab::new("solo");
+    let file = lab.path("compose.yaml");
+    let id = lab.id("app");
+    let args: Vec<&str> = ["-f", file.to_str().unwrap()].into_iter().chain(update(&id, "1.1.0")).collect();
+    let before = lab.now();
+    let run = lab.mainstay(&args).expect(6);
+    assert!(run.findings().iter().any(|f| f["check"] == "state" && f["severity"] == "required"), "{run}");
+    lab.assert_untouched(&before);
+    let without = lab.mainstay(&update(&id, "1.1.0")).expect(2);
+    assert!(without.words().contains("-f FILE"), "{without}");
+}
+
 fn refused_by(lab: &Lab, more: &[&str]) {
     let before = lab.now();
     lab.update("app", "1.1.0", more).expect(6);
@@ -262,7 +277,7 @@ fn refused_by(lab: &Lab, more: &[&str]) {
 #[test]
 fn what_an_update_would_lose_refuses_it() {
     let lab = Lab::new("pg").up();
-    let container = lab.container("db");
+    let container = lab.container_id("db");
     docker(&["exec", &container, "sh", "-c", "mkdir -p /srv/app && echo precious >/srv/app/notes.txt"]);
     let before = lab.now();
     let run = lab.update("db", &crate::lab::built("PG_NEW"), &[]).expect(6);

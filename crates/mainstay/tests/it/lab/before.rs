@@ -3,34 +3,56 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::tree::Tree;
-use super::{Lab, docker};
+use super::{Lab, engine};
 
 /// What was there before a run.
 #[derive(Debug, PartialEq)]
 pub struct Before {
-    /// Id, start time, image and name of every container.
-    pub containers: Vec<String>,
+    /// Name, image, id and start time of every container.
+    pub containers: Vec<Container>,
     /// The project's directory.
     pub files: Tree,
     /// The directories of the project's volumes, and what lies beside them.
     pub data: BTreeMap<String, Tree>,
 }
 
+/// What tells one container from another.
+#[derive(Debug, PartialEq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// The id of its image.
+    pub image: String,
+    /// Its own id, when it was started, and whether it runs.
+    pub instance: String,
+}
+
 impl Lab {
     /// What is there now: containers, files, data.
     pub fn now(&self) -> Before {
-        let filter = format!("label=com.docker.compose.project={}", self.project);
-        let volumes = docker(&["volume", "ls", "-q", "--filter", &filter]);
-        let data = volumes.lines().map(|volume| {
-            let mountpoint = docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", volume]);
-            (volume.to_owned(), Tree::of(Path::new(mountpoint.trim()).parent().unwrap()))
-        });
+        let beside = |mountpoint: &str| Tree::of(Path::new(mountpoint).parent().unwrap());
+        let volumes = engine::volumes(&self.project).into_iter();
         Before {
-            containers: self.inspect("{{.Id}} {{.State.StartedAt}} {{.Image}} {{.Name}}"),
-            data: data.collect(),
+            containers: self.containers(),
+            data: volumes.map(|(name, mountpoint)| (name, beside(&mountpoint))).collect(),
             files: Tree::of(&self.directory()),
         }
+    }
+
+    fn containers(&self) -> Vec<Container> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of = |container: &Value| Container {
+            name: text(&container["Name"]),
+            image: text(&container["Image"]),
+            instance: format!(
+                "{} {} {}",
+                container["Id"], container["State"]["StartedAt"], container["State"]["Running"]
+            ),
+        };
+        engine::containers(&self.project).iter().map(of).collect()
     }
 
     /// Nothing was touched: the same containers, files and data.
@@ -49,23 +71,18 @@ impl Lab {
 
     /// The containers run the images from before under the names from before, and Compose would change nothing.
     pub fn assert_old_version(&self, before: &Before) {
-        let kept = |lines: &[String]| -> Vec<String> {
-            lines.iter().map(|l| l.split(' ').skip(2).collect::<Vec<_>>().join(" ")).collect()
+        let kept = |all: &[Container]| -> Vec<String> {
+            all.iter().map(|c| format!("{} of {}", c.name, c.image)).collect()
         };
-        let now = self.now();
-        let (mut was, mut is) = (kept(&before.containers), kept(&now.containers));
-        was.sort();
-        is.sort();
-        assert_eq!(is, was, "images and names of the containers");
+        assert_eq!(kept(&self.containers()), kept(&before.containers));
         self.compose_changes_nothing();
     }
 
     /// A plain `up -d` leaves every container alone.
     pub fn compose_changes_nothing(&self) {
-        let state = || self.inspect("{{.Id}} {{.State.StartedAt}} {{.State.Running}} {{.Name}}");
-        let before = state();
+        let before = self.containers();
         let output = self.compose(&["up", "-d"]);
         output.success("up");
-        assert_eq!(state(), before, "`compose up -d` changed something: {}", output.stderr);
+        assert_eq!(self.containers(), before, "`compose up -d` changed something: {}", output.stderr);
     }
 }

@@ -4,6 +4,7 @@
 //! something could not be removed, the test fails.
 
 mod before;
+pub mod engine;
 pub mod net;
 pub mod process;
 pub mod tree;
@@ -13,6 +14,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub use before::Before;
@@ -212,43 +214,29 @@ impl Lab {
 
     /// Waits until every container with a health check is healthy.
     pub fn healthy(&self) {
-        let ask = "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}";
+        let good = |container: &Value| match container["State"]["Health"]["Status"].as_str() {
+            Some(status) => status == "healthy",
+            None => true,
+        };
         eventually("every container healthy", || {
-            let states = self.inspect(ask);
-            states.iter().all(|s| s == "healthy" || s == "none").then_some(())
+            engine::containers(&self.project).iter().all(good).then_some(())
         });
     }
 
-    fn ids(&self) -> Vec<String> {
-        let filter = format!("label=com.docker.compose.project={}", self.project);
-        docker(&["ps", "-aq", "--no-trunc", "--filter", &filter]).lines().map(str::to_owned).collect()
-    }
-
-    fn inspect(&self, format: &str) -> Vec<String> {
-        let ids = self.ids();
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        let args = ["inspect", "--type", "container", "-f", format];
-        let args: Vec<&str> = args.into_iter().chain(ids.iter().map(String::as_str)).collect();
-        let mut lines: Vec<String> = docker(&args).lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
+    /// The only container of a service, as `docker inspect` shows it.
+    pub fn container(&self, service: &str) -> Value {
+        let label = |container: &Value| {
+            container["Config"]["Labels"]["com.docker.compose.service"].as_str().map(str::to_owned)
+        };
+        let all = engine::containers(&self.project);
+        let mut own: Vec<Value> = all.into_iter().filter(|c| label(c).as_deref() == Some(service)).collect();
+        assert_eq!(own.len(), 1, "containers of {service}");
+        own.remove(0)
     }
 
     /// The id of the only container of a service.
-    pub fn container(&self, service: &str) -> String {
-        let format = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.Id}}";
-        let found = self.inspect(format);
-        let of = |line: &String| line.strip_prefix(service)?.strip_prefix(' ').map(str::to_owned);
-        let own: Vec<String> = found.iter().filter_map(of).collect();
-        assert_eq!(own.len(), 1, "containers of {service}: {found:?}");
-        own[0].clone()
-    }
-
-    /// What the only container of a service says to a template of `docker inspect`.
-    pub fn of_container(&self, service: &str, format: &str) -> String {
-        docker(&["inspect", "-f", format, &self.container(service)]).trim().to_owned()
+    pub fn container_id(&self, service: &str) -> String {
+        self.container(service)["Id"].as_str().unwrap().to_owned()
     }
 
     /// What the service answers on its published port, or why it does not: 200 is the only good answer.
@@ -258,8 +246,9 @@ impl Lab {
 
     /// What a service of the fixture answers at its container's address.
     pub fn get_inside(&self, service: &str, path: &str) -> Result<String, String> {
-        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-        net::get(&format!("{}:8080", self.of_container(service, format)), path)
+        let networks = &self.container(service)["NetworkSettings"]["Networks"];
+        let address = networks.as_object().unwrap().values().find_map(|n| n["IPAddress"].as_str()).unwrap();
+        net::get(&format!("{address}:8080"), path)
     }
 
     /// The version that answers, waiting for it: a restarted container may need a moment.
@@ -274,13 +263,27 @@ impl Lab {
 
     /// Asks the database.
     pub fn psql(&self, service: &str, sql: &str) -> String {
-        docker(&["exec", &self.container(service), "psql", "-U", "postgres", "-tAc", sql]).trim().to_owned()
+        docker(&["exec", &self.container_id(service), "psql", "-U", "postgres", "-tAc", sql])
+            .trim()
+            .to_owned()
     }
 
     /// The directory of a volume of the project.
     pub fn volume(&self, name: &str) -> PathBuf {
-        let volume = format!("{}_{name}", self.project);
-        docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", &volume]).trim().into()
+        let name = format!("{}_{name}", self.project);
+        let volumes = engine::volumes(&self.project);
+        volumes.into_iter().find(|(volume, _)| *volume == name).unwrap().1.into()
+    }
+
+    /// Puts into a volume what a store of files may hold: all kinds, odd modes, owners and names.
+    pub fn furnish(&self, volume: &str) {
+        let script = "mkdir -p deep/er empty && printf secret >deep/er/key && chmod 600 deep/er/key && \
+            chown 1001:1002 deep/er/key && ln -s key deep/er/link && ln deep/er/key deep/twin && \
+            : >none && chmod 1777 empty && mkfifo pipe && truncate -s 5M sparse && touch -- '-n' 'ü\n' && \
+            head -c 3000000 /dev/urandom >'two words'";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).current_dir(self.volume(volume));
+        bounded(shell).success("files of a volume");
     }
 
     /// A command of mainstay on this project, with `--json`.
@@ -329,23 +332,23 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         let down = self.compose(&["down", "-v", "--remove-orphans", "-t", "2"]);
-        let keep = format!("reference=mainstay/keep/{}-*", self.project);
-        let kept = docker(&["image", "ls", "--filter", &keep, "--format", "{{.Repository}}:{{.Tag}}"]);
-        for image in kept.lines().map(str::to_owned).chain(std::mem::take(&mut self.own_images)) {
+        let kept = engine::kept_images(&self.project).into_iter().map(|(tag, _)| tag);
+        let images: Vec<String> = kept.chain(std::mem::take(&mut self.own_images)).collect();
+        if !images.is_empty() {
             let mut remove = Command::new("docker");
-            remove.args(["rmi", &image]);
+            remove.arg("rmi").args(images);
             let _ = bounded(remove);
         }
-        let left: Vec<String> = ["container", "volume", "network"]
-            .iter()
-            .flat_map(|kind| net::on_engine(kind, &self.project))
-            .collect();
-        if !left.is_empty() && !std::thread::panicking() {
-            panic!("{left:?} of {} stays on the engine: {}", self.project, down.stderr);
-        }
-        for id in self.ids() {
+        let containers = engine::container_ids(&self.project);
+        let left = containers.len()
+            + engine::volumes(&self.project).len()
+            + engine::networks(&self.project).len()
+            + engine::kept_images(&self.project).len();
+        for id in containers {
             docker(&["rm", "-fv", &id]);
         }
+        let complaint = format!("{left} things of {} stayed on the engine: {}", self.project, down.stderr);
+        assert!(left == 0 || std::thread::panicking(), "{complaint}");
     }
 }
 

@@ -1,11 +1,9 @@
-//! Ports, HTTP by hand, the registry, and what the engine has of a project.
+//! Ports, HTTP by hand, and the registry.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-
-use super::docker;
 
 const REGISTRY: &str = "127.0.0.1:5000";
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -90,16 +88,6 @@ pub fn publish(repository: &str, tag: &str, fixture_tag: &str) {
     let path = format!("/v2/{repository}/manifests/{tag}");
     let (head, _) = http(REGISTRY, "PUT", &path, &format!("Content-Type: {kind}\r\n"), &manifest).unwrap();
     assert!(head.contains("201"), "{head}");
-}
-
-/// What the engine has of a project: `container`s, `volume`s or `network`s.
-pub fn on_engine(kind: &str, project: &str) -> Vec<String> {
-    let filter = format!("label=com.docker.compose.project={project}");
-    let mut args = vec![kind, "ls", "-q", "--filter", &filter];
-    if kind == "container" {
-        args.push("-a");
-    }
-    docker(&args).lines().map(|id| format!("{kind} {id}")).collect()
 }
 
 /// The digest that a tag of the fixture has in the registry.

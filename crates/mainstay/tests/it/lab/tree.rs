@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// Paths, and what is there: kind, mode, owner, size, hash of the content.
+/// Paths, and what is there: kind, mode, owner, size, links, hash of the content.
 #[derive(PartialEq)]
 pub struct Tree(pub BTreeMap<PathBuf, String>);
 
@@ -38,7 +38,12 @@ fn walk(root: &Path, relative: &Path, entries: &mut BTreeMap<PathBuf, String>) {
         format!("link {owner} to {}", std::fs::read_link(&path).unwrap().display())
     } else if kind.is_file() {
         let bytes = std::fs::read(&path).unwrap();
-        format!("file {owner} {} bytes {}", bytes.len(), blake3::hash(&bytes).to_hex())
+        format!(
+            "file {owner} {} bytes {} links {}",
+            bytes.len(),
+            metadata.nlink(),
+            blake3::hash(&bytes).to_hex()
+        )
     } else {
         format!("special {owner} {}", if kind.is_socket() { "socket" } else { "other" })
     };

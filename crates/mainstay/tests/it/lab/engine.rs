@@ -1,0 +1,75 @@
+//! Questions to the engine over its socket: a process for each of them would cost more than what is tested.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use serde_json::Value;
+
+/// What the engine answers to a GET.
+fn get(path: &str) -> Value {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
+    let mut stream = UnixStream::connect(socket).expect("an engine: script/bootstrap starts one");
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200"), "{path}: {answer}");
+    serde_json::from_str(body).unwrap()
+}
+
+fn filters(kind: &str, value: &str) -> String {
+    let json = format!("{{\"{kind}\":[\"{value}\"]}}");
+    let escaped = json
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") });
+    format!("filters={}", escaped.collect::<String>())
+}
+
+fn of_project(project: &str) -> String {
+    filters("label", &format!("com.docker.compose.project={project}"))
+}
+
+fn list(answer: &Value) -> Vec<Value> {
+    answer.as_array().cloned().unwrap_or_default()
+}
+
+/// Ids of a project's containers, whatever their state.
+pub fn container_ids(project: &str) -> Vec<String> {
+    let all = list(&get(&format!("/containers/json?all=1&{}", of_project(project))));
+    all.iter().map(|container| container["Id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A project's containers, as `docker inspect` shows them, in the order of their names.
+pub fn containers(project: &str) -> Vec<Value> {
+    let ids = container_ids(project);
+    let mut all: Vec<Value> = ids.iter().map(|id| get(&format!("/containers/{id}/json"))).collect();
+    all.sort_by_key(|container| container["Name"].to_string());
+    all
+}
+
+/// Names and directories of a project's volumes.
+pub fn volumes(project: &str) -> Vec<(String, String)> {
+    let answer = get(&format!("/volumes?{}", of_project(project)));
+    let text = |volume: &Value, key: &str| volume[key].as_str().unwrap().to_owned();
+    list(&answer["Volumes"]).iter().map(|v| (text(v, "Name"), text(v, "Mountpoint"))).collect()
+}
+
+/// Ids of a project's networks.
+pub fn networks(project: &str) -> Vec<String> {
+    let all = list(&get(&format!("/networks?{}", of_project(project))));
+    all.iter().map(|network| network["Id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Tags and ids of the images that are kept for a project.
+pub fn kept_images(project: &str) -> Vec<(String, String)> {
+    let all =
+        list(&get(&format!("/images/json?{}", filters("reference", &format!("mainstay/keep/{project}-*")))));
+    let tags = |image: &Value| -> Vec<(String, String)> {
+        let id = image["Id"].as_str().unwrap().to_owned();
+        let own = format!("mainstay/keep/{project}-");
+        let tags = list(&image["RepoTags"]).into_iter().map(|tag| tag.as_str().unwrap().to_owned());
+        tags.filter(|tag| tag.starts_with(&own)).map(|tag| (tag, id.clone())).collect()
+    };
+    all.iter().flat_map(tags).collect()
+}
