@@ -82,7 +82,7 @@ fn while_it_is_planned() {
     let own = format!("{}/slow", registry.local_addr().unwrap());
     let mut lab = Lab::of(&[("compose.yaml", &format!("services:\n  app:\n    image: {own}:1.0.0\n"))]);
     docker(&["tag", "127.0.0.1:5000/lab/fixture:1.0.0", &format!("{own}:1.0.0")]);
-    lab.own_images.push(format!("{own}:1.0.0"));
+    lab.own_repositories.push(own);
     let lab = lab.up();
     let before = lab.now();
     let running = begin(&lab, GOOD, "30s");

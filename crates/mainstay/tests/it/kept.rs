@@ -215,7 +215,7 @@ pub fn with_own_repository() -> (Lab, String) {
     let own = format!("127.0.0.1:5000/{repository}");
     let text = compose.replace("OWN", &own).replace("PORT", &lab.port().to_string());
     lab.write("compose.yaml", &text);
-    lab.own_images.push(format!("{own}:stable"));
+    lab.own_repositories.push(own);
     net::publish(&repository, "stable", "1.0.0");
     (lab.up(), repository)
 }

@@ -55,6 +55,13 @@ pub fn volumes(project: &str) -> Vec<(String, String)> {
     list(&answer["Volumes"]).iter().map(|v| (text(v, "Name"), text(v, "Mountpoint"))).collect()
 }
 
+/// Volumes of a project's containers that nobody named.
+pub fn nameless_volumes(project: &str) -> Vec<String> {
+    let mounts = containers(project).into_iter().flat_map(|container| list(&container["Mounts"]));
+    let names = mounts.filter_map(|mount| mount["Name"].as_str().map(str::to_owned));
+    names.filter(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())).collect()
+}
+
 /// Ids of a project's networks.
 pub fn networks(project: &str) -> Vec<String> {
     let all = list(&get(&format!("/networks?{}", of_project(project))));
@@ -72,4 +79,15 @@ pub fn kept_images(project: &str) -> Vec<(String, String)> {
         tags.filter(|tag| tag.starts_with(&own)).map(|tag| (tag, id.clone())).collect()
     };
     all.iter().flat_map(tags).collect()
+}
+
+/// Every name, by tag or by digest, that images of a repository have here.
+pub fn names_of(repository: &str) -> Vec<String> {
+    let all = list(&get(&format!("/images/json?{}", filters("reference", repository))));
+    let names = all.iter().flat_map(|image| [list(&image["RepoTags"]), list(&image["RepoDigests"])].concat());
+    let names = names.map(|name| name.as_str().unwrap().to_owned());
+    let own = |name: &String| {
+        name.strip_prefix(repository).is_some_and(|rest| rest.starts_with(':') || rest.starts_with('@'))
+    };
+    names.filter(own).collect()
 }

@@ -62,8 +62,8 @@ pub struct Lab {
     v1: bool,
     files: Vec<String>,
     shell: Vec<(String, String)>,
-    /// Images of repositories that only this test has.
-    pub own_images: Vec<String>,
+    /// Repositories that only this test has.
+    pub own_repositories: Vec<String>,
 }
 
 impl Lab {
@@ -112,7 +112,7 @@ impl Lab {
             v1: false,
             files: Vec::new(),
             shell: Vec::new(),
-            own_images: Vec::new(),
+            own_repositories: Vec::new(),
         }
     }
 
@@ -331,19 +331,28 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        // Compose mounts a volume without a name by its id when it makes a container again, and then leaves it behind.
+        let nameless = engine::nameless_volumes(&self.project);
         let down = self.compose(&["down", "-v", "--remove-orphans", "-t", "2"]);
         let kept = engine::kept_images(&self.project).into_iter().map(|(tag, _)| tag);
-        let images: Vec<String> = kept.chain(std::mem::take(&mut self.own_images)).collect();
+        let images: Vec<String> =
+            kept.chain(self.own_repositories.iter().flat_map(|own| engine::names_of(own))).collect();
         if !images.is_empty() {
             let mut remove = Command::new("docker");
             remove.arg("rmi").args(images);
+            let _ = bounded(remove);
+        }
+        for volume in nameless {
+            let mut remove = Command::new("docker");
+            remove.args(["volume", "rm", &volume]);
             let _ = bounded(remove);
         }
         let containers = engine::container_ids(&self.project);
         let left = containers.len()
             + engine::volumes(&self.project).len()
             + engine::networks(&self.project).len()
-            + engine::kept_images(&self.project).len();
+            + engine::kept_images(&self.project).len()
+            + self.own_repositories.iter().flat_map(|own| engine::names_of(own)).count();
         for id in containers {
             docker(&["rm", "-fv", &id]);
         }
