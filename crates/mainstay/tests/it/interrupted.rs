@@ -198,12 +198,22 @@ fn killed_while_the_new_version_starts() {
     goes_on("start-new");
 }
 
+/// The first step takes a millisecond or two, too short to be hit: what the journal says of later ones, none of
+/// which has touched the service, is taken away.
+fn killed_at_the_first_step(lab: &Lab) {
+    killed(lab, GOOD, "back-up-live");
+    let journal = lab.state().join("journal.db");
+    let later = "delete from entry where seq > 2 and run = (select id from run where ended_at is null)";
+    let done = std::process::Command::new("sqlite3").arg(journal).arg(later).status();
+    assert!(done.expect("sqlite3 is installed by script/bootstrap").success());
+}
+
 /// What changed while the run lay dead is noticed before anything is done.
 #[test]
 fn killed_before_it_began_and_then_things_changed() {
     let (lab, _) = lab();
     let good = lab.read("compose.yaml");
-    killed(&lab, GOOD, "confirm");
+    killed_at_the_first_step(&lab);
     lab.write("compose.yaml", &format!("{good}# added by somebody else\n"));
     let changed = lab.now();
     let run = lab.mainstay(&["resume"]).expect(1);
@@ -211,7 +221,7 @@ fn killed_before_it_began_and_then_things_changed() {
     lab.assert_untouched(&changed);
 
     lab.write("compose.yaml", &good);
-    killed(&lab, GOOD, "confirm");
+    killed_at_the_first_step(&lab);
     lab.compose(&["up", "-d", "--force-recreate"]).success("up");
     lab.healthy();
     let changed = lab.now();
