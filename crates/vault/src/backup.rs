@@ -4,12 +4,12 @@
 //! back and agreed with its manifest; until then it is marked as unfinished, and it is removed when
 //! anything fails. Doesn't stop or quiesce what writes to the source.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustic_core::repofile::{PackId, SnapshotFile, StringList};
+use rustic_core::repofile::{SnapshotFile, StringList};
 use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
 
 use crate::durable;
@@ -115,18 +115,13 @@ impl Vault {
 
 impl Job<'_> {
     fn run(&self) -> Result<Backup> {
-        let before = self.existing_packs()?;
         let (snapshot, findings) = self.archive()?;
-        let finished = self.finish(&snapshot, findings, &before);
+        let finished = self.finish(&snapshot, findings);
         // Finished or not, this one has served.
         let removed = self.vault.forget_unfinished(std::slice::from_ref(&snapshot));
         let backup = finished?;
         removed?;
         Ok(backup)
-    }
-
-    fn existing_packs(&self) -> Result<BTreeSet<PackId>> {
-        strictly("list the packs", || Ok(self.vault.repository()?.list::<PackId>()?.collect()))
     }
 
     /// Lets the library read everything and store a snapshot that is marked as unfinished.
@@ -163,14 +158,8 @@ impl Job<'_> {
     }
 
     /// Proves the snapshot and puts a finished one in its place.
-    fn finish(
-        &self,
-        snapshot: &SnapshotFile,
-        mut findings: Findings,
-        before: &BTreeSet<PackId>,
-    ) -> Result<Backup> {
+    fn finish(&self, snapshot: &SnapshotFile, mut findings: Findings) -> Result<Backup> {
         let changed = self.changes(&findings)?;
-        durable::sync_repository(self.vault.path())?;
         let known = self.parent.as_ref().map(|(_, manifest)| manifest.by_path()).unwrap_or_default();
         let manifest = self.manifest(&mut findings)?;
         let unread: HashSet<&Path> = manifest
@@ -179,7 +168,7 @@ impl Job<'_> {
             .filter(|entry| known.get(&*entry.path).is_some_and(|known| entry.untouched_since(known)))
             .map(|entry| &*entry.path)
             .collect();
-        self.read_back(snapshot, &manifest, &unread, before)?;
+        self.read_back(snapshot, &manifest, &unread)?;
         self.meter.check()?;
         let manifest_hash = manifest.save(self.vault.state())?;
         let id = self.publish(snapshot, &manifest, &manifest_hash)?;
@@ -218,21 +207,15 @@ impl Job<'_> {
         Ok(Manifest::new(entries))
     }
 
-    /// Reads back the packs and files that are new, or all packs if nobody did so in this run.
-    fn read_back(
-        &self,
-        snapshot: &SnapshotFile,
-        manifest: &Manifest,
-        unread: &HashSet<&Path>,
-        before: &BTreeSet<PackId>,
-    ) -> Result<()> {
+    /// Makes packs durable and reads them back, if nobody has done so in this run, and proves the files that are new.
+    fn read_back(&self, snapshot: &SnapshotFile, manifest: &Manifest, unread: &HashSet<&Path>) -> Result<()> {
         self.meter.enter(Phase::ReadingBack, None);
         let content = self.vault.content_of(SnapshotId::from_library(snapshot.id), &self.source)?;
         content.check_entries(manifest)?;
-        let packs = content.packs()?;
-        let same_run = self.parent.as_ref().is_some_and(|(parent, _)| parent.tags.run == self.tags.run);
-        content.check_packs(packs.iter().filter(|pack| !same_run || !before.contains(pack)), &self.meter)?;
-        content.check_files(manifest, |path| !unread.contains(path), &self.meter)
+        let mut proven = self.vault.proven();
+        proven.begin(&self.tags.run);
+        durable::sync_packs(self.vault.path(), content.directories_of_new_packs(&proven)?)?;
+        content.prove(manifest, |path| !unread.contains(path), &mut proven, &self.meter).map(drop)
     }
 
     /// Stores the snapshot again, with the tags that make it a backup.

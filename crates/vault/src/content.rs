@@ -1,23 +1,23 @@
-//! Reads a snapshot back and compares it with its manifest.
+//! A snapshot as the repository holds it, compared with its manifest.
 //!
 //! Invariant: what passes here is complete: every entry of the manifest is in the repository's trees
-//! with the same attributes, and nothing else is; every pack file used was read and has the hash that is
-//! its name; the content of every file asked for has the hash in the manifest. Repairs nothing.
+//! with the same attributes, and nothing else is. That the content is right too, `readback` proves. Repairs nothing.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use aes256ctr_poly1305aes::Key;
 use rustic_core::repofile::{BlobType, Node, PackId};
-use rustic_core::{BlobId, IndexedFullStatus, Repository, RusticError, RusticResult, TreeId};
+use rustic_core::{BlobId, DataId, IndexedFullStatus, Repository, RusticError, RusticResult, TreeId};
 
 use crate::entry::{Entry, What};
 use crate::error::{Result, VaultError};
 use crate::ids::SnapshotId;
 use crate::manifest::{Manifest, shown};
-use crate::parallel;
 use crate::progress::{Meter, Monitor, Phase, watched};
+use crate::readback::Proven;
 use crate::vault::{Listed, Vault};
 
 /// What a verification read.
@@ -35,6 +35,7 @@ pub struct Verified {
 pub(crate) struct Content<'a> {
     id: SnapshotId,
     directory: &'a Path,
+    cipher_key: &'a Key,
     repository: Repository<IndexedFullStatus>,
     /// In the order of the manifest.
     nodes: Vec<(PathBuf, Node)>,
@@ -54,10 +55,8 @@ impl Vault {
         let meter = Meter::new(Phase::ReadingBack, None);
         watched(monitor, &meter, || {
             let content = self.content(&snapshot, &manifest)?;
-            let packs = content.packs()?;
-            content.check_packs(packs.iter(), &meter)?;
-            content.check_files(&manifest, |_| true, &meter)?;
-            Ok(Verified { files: manifest.files(), bytes: manifest.bytes(), packs: packs.len() as u64 })
+            let packs = content.prove(&manifest, |_| true, &mut Proven::default(), &meter)?;
+            Ok(Verified { files: manifest.files(), bytes: manifest.bytes(), packs })
         })
     }
 
@@ -74,7 +73,7 @@ impl Vault {
         let library_id = id.to_library()?;
         let (trees, nodes) =
             read_trees(&repository, library_id, source).map_err(|error| damaged(&id, &error, None))?;
-        Ok(Content { id, directory: self.path(), repository, nodes, trees })
+        Ok(Content { id, directory: self.path(), cipher_key: self.cipher_key(), repository, nodes, trees })
     }
 }
 
@@ -121,45 +120,55 @@ impl Content<'_> {
         Ok(packs)
     }
 
-    /// Reads pack files and compares their hashes with their names.
-    pub(crate) fn check_packs<'p>(
-        &self,
-        packs: impl Iterator<Item = &'p PackId>,
-        meter: &Meter,
-    ) -> Result<()> {
-        let packs: Vec<_> = packs.collect();
-        parallel::for_each(&packs, meter, |pack| {
-            let path = pack_path(self.directory, pack);
-            let damage = |what: String| VaultError::Damaged {
-                snapshot: self.id.clone(),
-                what,
-                pack: Some(path.clone()),
-            };
-            let file = File::open(&path).map_err(|error| damage(error.to_string()))?;
-            let mut reader = Counted { file, meter };
-            let fits = pack.blob_matches_reader(u64::MAX, &mut reader);
-            meter.check()?;
-            if fits { Ok(()) } else { Err(damage("the content doesn't fit the name".to_owned())) }
-        })
+    /// Reads a whole pack file into the buffer. Its hash is its name.
+    pub(crate) fn read_pack(&self, pack: &PackId, buffer: &mut Vec<u8>, meter: &Meter) -> Result<()> {
+        let mut file = self.open_pack(pack, meter)?;
+        buffer.clear();
+        let read = file.read_to_end(buffer);
+        meter.check()?;
+        read.map_err(|error| self.pack_damage(pack, &error.to_string()))?;
+        self.must_fit(pack, pack.blob_matches_reader(buffer.len() as u64, &mut &**buffer))
     }
 
-    /// Reads files out of the repository and compares their hashes with the manifest.
-    pub(crate) fn check_files(
-        &self,
-        manifest: &Manifest,
-        wanted: impl Fn(&Path) -> bool,
-        meter: &Meter,
-    ) -> Result<()> {
-        let files: Vec<_> =
-            self.with_entries(manifest).filter(|(entry, _)| entry.is_file() && wanted(&entry.path)).collect();
-        parallel::for_each(&files, meter, |(entry, node)| {
-            self.read(entry, node, |block| {
-                meter.bytes(block.len() as u64);
-                meter.check()
-            })?;
-            meter.file();
-            Ok(())
-        })
+    /// Reads a whole pack file only to compare its hash with its name.
+    pub(crate) fn check_pack(&self, pack: &PackId, meter: &Meter) -> Result<()> {
+        let mut file = self.open_pack(pack, meter)?;
+        let fits = pack.blob_matches_reader(u64::MAX, &mut file);
+        meter.check()?;
+        self.must_fit(pack, fits)
+    }
+
+    fn open_pack<'m>(&self, pack: &PackId, meter: &'m Meter) -> Result<Counted<'m>> {
+        let file = File::open(pack_path(self.directory, pack));
+        let file = file.map_err(|error| self.pack_damage(pack, &error.to_string()))?;
+        Ok(Counted { file, meter })
+    }
+
+    fn must_fit(&self, pack: &PackId, fits: bool) -> Result<()> {
+        if fits { Ok(()) } else { Err(self.pack_damage(pack, "the content doesn't fit the name")) }
+    }
+
+    /// Where the packs of the snapshot lie that nobody has proven yet.
+    pub(crate) fn directories_of_new_packs(&self, proven: &Proven) -> Result<BTreeSet<PathBuf>> {
+        let packs = self.packs()?;
+        let new = packs.iter().filter(|pack| !proven.has_pack(pack));
+        Ok(new.filter_map(|pack| pack_path(self.directory, pack).parent().map(Path::to_owned)).collect())
+    }
+
+    /// What is wrong with a pack file.
+    pub(crate) fn pack_damage(&self, pack: &PackId, what: &str) -> VaultError {
+        let path = pack_path(self.directory, pack);
+        VaultError::Damaged { snapshot: self.id.clone(), what: what.to_owned(), pack: Some(path) }
+    }
+
+    /// With the index.
+    pub(crate) fn repository(&self) -> &Repository<IndexedFullStatus> {
+        &self.repository
+    }
+
+    /// What opens its blobs.
+    pub(crate) fn cipher_key(&self) -> &Key {
+        self.cipher_key
     }
 
     /// Hands out the content of a file block by block, and compares its hash in the end.
@@ -175,7 +184,7 @@ impl Content<'_> {
             let block = self
                 .repository
                 .get_blob_cached(&BlobId::from(*id), BlobType::Data)
-                .map_err(|error| damaged(&self.id, &error, self.pack_of(id)))?;
+                .map_err(|error| self.lost(&error, id))?;
             hasher.update(&block);
             length += block.len() as u64;
             take(&block)?;
@@ -187,7 +196,12 @@ impl Content<'_> {
         }
     }
 
-    fn pack_of(&self, id: &rustic_core::DataId) -> Option<PathBuf> {
+    /// A block that can't be read.
+    pub(crate) fn lost(&self, error: &RusticError, id: &DataId) -> VaultError {
+        damaged(&self.id, error, self.pack_of(id))
+    }
+
+    fn pack_of(&self, id: &DataId) -> Option<PathBuf> {
         let entry = self.repository.get_index_entry(id).ok()?;
         Some(pack_path(self.directory, &entry.pack))
     }

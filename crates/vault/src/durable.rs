@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Result, VaultError};
 
@@ -52,17 +52,26 @@ pub(crate) fn sync_filesystem(path: &Path) -> Result<()> {
     sync().map_err(|error| VaultError::io("sync", path, error))
 }
 
-/// The library renames new files into place without syncing the directories they are in.
+/// The library renames new files into place without syncing the directories they are in. This makes the names of
+/// everything in a repository durable.
 pub(crate) fn sync_repository(repository: &Path) -> Result<()> {
     let data = repository.join("data");
     let list = fs::read_dir(&data).map_err(|error| VaultError::io("list", &data, error))?;
-    for dir in list {
-        sync_dir(&dir.map_err(|error| VaultError::io("list", &data, error))?.path())?;
-    }
-    for name in ["data", "index", "snapshots", "keys"] {
+    let all: std::io::Result<Vec<_>> = list.map(|dir| Ok(dir?.path())).collect();
+    sync_packs(repository, all.map_err(|error| VaultError::io("list", &data, error))?)?;
+    for name in ["snapshots", "keys"] {
         sync_dir(&repository.join(name))?;
     }
     sync_dir(repository)
+}
+
+/// As [`sync_repository`], for what a backup adds: packs in these directories, and the index.
+pub(crate) fn sync_packs(repository: &Path, directories: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    for directory in directories {
+        sync_dir(&directory)?;
+    }
+    sync_dir(&repository.join("data"))?;
+    sync_dir(&repository.join("index"))
 }
 
 /// Removes a file or a whole directory; it is no error if there is none.

@@ -190,8 +190,12 @@ impl Entry {
             device_id: if several_names { self.dev } else { 0 },
             size: self.size(),
             links: if self.what == What::Dir { 0 } else { self.links },
-            // The library's own type has no public name, but the same JSON form as ours.
-            extended_attributes: serde_json::from_value(serde_json::to_value(&self.xattrs)?)?,
+            extended_attributes: if self.xattrs.is_empty() {
+                Vec::new()
+            } else {
+                // The library's own type has no public name, but the same JSON form as ours.
+                serde_json::from_value(serde_json::to_value(&self.xattrs)?)?
+            },
         };
         Ok(Node::new_node(name, node_type, meta))
     }

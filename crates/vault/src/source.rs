@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use crate::backup::Pass;
 use crate::entry::{Entry, What, full_path};
 use crate::error::VaultError;
+use crate::hashing::FileHasher;
 use crate::manifest::Manifest;
 use crate::progress::Meter;
 use crate::walk::Walk;
@@ -189,7 +190,7 @@ impl ReadSourceOpen for Opener {
             return Err(self.gone());
         }
         let left = self.before.size();
-        let hasher = blake3::Hasher::new();
+        let hasher = FileHasher::new(left);
         let mut reader =
             Reader { shared: self.shared, before: self.before, file, left, hasher, ended: false };
         reader.compare()?;
@@ -211,7 +212,7 @@ pub(crate) struct Reader {
     before: Entry,
     file: File,
     left: u64,
-    hasher: blake3::Hasher,
+    hasher: FileHasher,
     ended: bool,
 }
 
@@ -234,7 +235,7 @@ impl Reader {
     fn end(&mut self) -> io::Result<usize> {
         if !std::mem::replace(&mut self.ended, true) {
             self.compare().map_err(|error| io::Error::other(error.to_string()))?;
-            let hash = self.hasher.finalize().to_hex().to_string();
+            let hash = self.hasher.finish().to_hex().to_string();
             self.shared.findings().hashes.insert(self.before.path.clone(), hash);
             self.shared.meter.file();
         }

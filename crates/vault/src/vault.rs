@@ -8,8 +8,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aes256ctr_poly1305aes::Key;
 use bytesize::ByteSize;
 use rustic_backend::LocalBackend;
 use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile};
@@ -24,10 +25,14 @@ use crate::guard::strictly;
 use crate::ids::{SnapshotId, Tags, tag_value};
 use crate::lock::Lock;
 use crate::manifest::Manifest;
+use crate::readback::Proven;
+use crate::seal;
 
 const REPOSITORY: &str = "repository";
 const UNFINISHED: &str = "repository.new";
 const PASSWORD: &str = "repository.password";
+/// zstd's fastest regular level.
+const COMPRESSION: i32 = 1;
 /// The tag that names the manifest of a finished backup.
 pub(crate) const MANIFEST_TAG: &str = "manifest";
 /// Parents are found by host name, so it must not be the machine's, which may change.
@@ -39,6 +44,8 @@ pub struct Vault {
     path: PathBuf,
     password_file: PathBuf,
     key: MasterKey,
+    cipher_key: Key,
+    proven: Mutex<Proven>,
 }
 
 /// A finished backup.
@@ -109,7 +116,8 @@ impl Vault {
             Ok(opened?.key())
         })
         .map_err(|error| if refused { bad("it doesn't open the repository".to_owned()) } else { error })?;
-        Ok(Some(Self { state: state_dir.to_owned(), path, password_file, key }))
+        let (cipher_key, proven) = (seal::cipher_key(&key), Mutex::default());
+        Ok(Some(Self { state: state_dir.to_owned(), path, password_file, key, cipher_key, proven }))
     }
 
     /// The restic repository.
@@ -166,6 +174,15 @@ impl Vault {
 
     pub(crate) fn state(&self) -> &Path {
         &self.state
+    }
+
+    pub(crate) fn cipher_key(&self) -> &Key {
+        &self.cipher_key
+    }
+
+    /// What this process has proven so far.
+    pub(crate) fn proven(&self) -> MutexGuard<'_, Proven> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn lock(&self) -> Result<Lock> {
@@ -246,8 +263,10 @@ fn create(state: &Path) -> Result<()> {
         .set_chunker(Chunker::FixedSize)
         .set_chunk_size(ByteSize::mib(1))
         .set_datapack_size(ByteSize::mib(16))
-        .set_compression(3)
-        .set_extra_verify(true);
+        .set_compression(COMPRESSION)
+        // Everything that is written is read back from the disk and compared; to open it once more before would
+        // double the work.
+        .set_extra_verify(false);
     let key = KeyOptions::default().hostname(HOST.to_owned());
     strictly("create the repository", || {
         backend(&unfinished)?.init(&Credentials::password(&password), &key, &config)

@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 
 use report::{Figures, median};
 
+/// As in the program that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What the command line names.
 struct Places {
     /// The trees that are measured; made by `script/bench`.

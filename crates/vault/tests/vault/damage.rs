@@ -100,9 +100,9 @@ fn the_next_run_reads_old_packs_back() {
     let data = place.data("data", "content that is kept");
     place.backup(&data);
     let refused = std::cell::Cell::new(0);
-    for pack in files_below(&place.vault.path().join("data")) {
+    for (number, pack) in files_below(&place.vault.path().join("data")).into_iter().enumerate() {
         flip(&pack, [0].into_iter(), |_| {
-            let tags = tags("run-2", Kind::Manual);
+            let tags = tags(&format!("run-{}", number + 2), Kind::Manual);
             match place.vault.backup(&data, &tags, Pass::Still, &Unwatched) {
                 Err(error) => {
                     assert!(matches!(error, VaultError::Damaged { .. }), "{error}");
