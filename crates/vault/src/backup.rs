@@ -94,9 +94,7 @@ impl Vault {
 
     /// Removes what interrupted backups left, unless another backup is under way.
     fn clean_up(&self, lock: &Lock) -> Result<()> {
-        let left = strictly("list the snapshots", || {
-            self.repository()?.get_matching_snapshots(|snapshot| snapshot.tags.contains(UNFINISHED_TAG))
-        })?;
+        let left = self.unfinished()?;
         if !left.is_empty() {
             if lock.try_alone() {
                 self.forget_unfinished(&left)?;
@@ -104,6 +102,13 @@ impl Vault {
             lock.share(self.state())?;
         }
         Ok(())
+    }
+
+    /// Snapshots of backups that were interrupted, or that are under way.
+    pub(crate) fn unfinished(&self) -> Result<Vec<SnapshotFile>> {
+        strictly("list the snapshots", || {
+            self.repository()?.get_matching_snapshots(|snapshot| snapshot.tags.contains(UNFINISHED_TAG))
+        })
     }
 
     fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {

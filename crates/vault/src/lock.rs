@@ -1,7 +1,7 @@
 //! Who may work on the repository.
 //!
 //! Invariant: whoever reads or adds holds the lock shared, whoever removes holds it alone; it ends with
-//! the process. The library itself has no locks, and restic's lock files are left to restic.
+//! the process. The library itself has no locks. Stock restic is kept away by [`crate::restic_lock`]; [`Held`] is both.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,8 +11,31 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::{Result, VaultError};
+use crate::restic_lock::ResticLock;
 
 const FILE: &str = "repository.lock";
+
+/// Both locks, held until this is dropped: ours, and the one that stock restic sees.
+#[derive(Debug)]
+pub(crate) struct Held {
+    // Dropped first.
+    _restic: Option<ResticLock>,
+    lock: Lock,
+}
+
+impl Held {
+    pub(crate) fn new(lock: Lock, restic: Option<ResticLock>) -> Self {
+        Self { _restic: restic, lock }
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = Lock;
+
+    fn deref(&self) -> &Lock {
+        &self.lock
+    }
+}
 
 /// The lock, held until it is dropped.
 #[derive(Debug)]
@@ -29,6 +52,11 @@ impl Lock {
     /// For making the repository: waits for whoever is about to do the same.
     pub(crate) fn exclusive(state: &Path) -> Result<Self> {
         Self::take(state, FlockOperation::LockExclusive)
+    }
+
+    /// For removing: fails if anybody else is at work.
+    pub(crate) fn alone(state: &Path) -> Result<Self> {
+        Self::take(state, FlockOperation::NonBlockingLockExclusive)
     }
 
     /// Tries to be alone; says whether that is so, and holds the lock shared otherwise.

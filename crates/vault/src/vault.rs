@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use rustic_backend::LocalBackend;
@@ -22,16 +23,19 @@ use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::strictly;
 use crate::ids::{SnapshotId, Tags, tag_value};
-use crate::lock::Lock;
+use crate::lock::{Held, Lock};
 use crate::manifest::Manifest;
+use crate::restic_lock::ResticLock;
 
 const REPOSITORY: &str = "repository";
-const UNFINISHED: &str = "repository.new";
+pub(crate) const UNFINISHED: &str = "repository.new";
 const PASSWORD: &str = "repository.password";
 /// The tag that names the manifest of a finished backup.
 pub(crate) const MANIFEST_TAG: &str = "manifest";
 /// Parents are found by host name, so it must not be the machine's, which may change.
 pub(crate) const HOST: &str = "mainstay";
+/// How long an operation waits for a stock restic that holds the repository alone.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open repository.
 pub struct Vault {
@@ -39,6 +43,7 @@ pub struct Vault {
     path: PathBuf,
     password_file: PathBuf,
     key: MasterKey,
+    patience: Duration,
 }
 
 /// A finished backup.
@@ -109,7 +114,7 @@ impl Vault {
             Ok(opened?.key())
         })
         .map_err(|error| if refused { bad("it doesn't open the repository".to_owned()) } else { error })?;
-        Ok(Some(Self { state: state_dir.to_owned(), path, password_file, key }))
+        Ok(Some(Self { state: state_dir.to_owned(), path, password_file, key, patience: PATIENCE }))
     }
 
     /// The restic repository.
@@ -124,6 +129,11 @@ impl Vault {
         &self.password_file
     }
 
+    /// How long an operation waits for a stock restic that holds the repository alone; 20 s if this isn't called.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// All finished backups, the newest first.
     ///
     /// # Errors
@@ -131,7 +141,7 @@ impl Vault {
     /// A snapshot file can't be read: then none is listed, so that nobody takes an older backup for the
     /// newest one.
     pub fn snapshots(&self) -> Result<Vec<Listed>> {
-        let _lock = self.lock()?;
+        let _lock = Lock::shared(&self.state)?;
         self.listed()
     }
 
@@ -168,8 +178,26 @@ impl Vault {
         &self.state
     }
 
-    pub(crate) fn lock(&self) -> Result<Lock> {
-        Lock::shared(&self.state)
+    /// For adding. Others may read and add too.
+    pub(crate) fn lock(&self) -> Result<Held> {
+        let lock = Lock::shared(&self.state)?;
+        let restic = ResticLock::take(&self.path, &self.key, false, self.patience)?;
+        Ok(Held::new(lock, Some(restic)))
+    }
+
+    /// For reading. A full or read-only disk, or a restic that doesn't end, doesn't stop a restoration, which
+    /// may be the way back of a service that stands still: what is read is compared with the manifest.
+    pub(crate) fn lock_for_reading(&self) -> Result<Held> {
+        let lock = Lock::shared(&self.state)?;
+        let restic = ResticLock::take(&self.path, &self.key, false, self.patience).ok();
+        Ok(Held::new(lock, restic))
+    }
+
+    /// For removing.
+    pub(crate) fn lock_alone(&self) -> Result<Held> {
+        let lock = Lock::alone(&self.state)?;
+        let restic = ResticLock::take(&self.path, &self.key, true, Duration::ZERO)?;
+        Ok(Held::new(lock, Some(restic)))
     }
 
     /// Opens it anew, without the slow way from password to key.
