@@ -113,7 +113,7 @@ impl Vault {
 
     /// Removes manifests that no snapshot names, not even one that this version can't understand.
     fn remove_manifests(&self) -> Result<u64> {
-        let snapshots = strictly("list the snapshots", || self.repository()?.get_all_snapshots())?;
+        let snapshots = self.all_snapshots()?;
         let named: HashSet<PathBuf> = snapshots.iter().filter_map(|one| self.manifest_file(one)).collect();
         let directory = manifest::directory(self.state());
         let removed = remove_files(&directory, |path| {

@@ -314,3 +314,7 @@ fn remove(path: &Path) {
         own.remove(path);
     }
 }
+
+#[cfg(test)]
+#[path = "restic_lock/tests.rs"]
+mod tests;

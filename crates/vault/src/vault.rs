@@ -4,6 +4,7 @@
 //! whole or not at all. Only snapshots with all of our tags are listed: what a broken backup leaves has
 //! none. Doesn't read or write the data of snapshots.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use rustic_backend::LocalBackend;
-use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile};
+use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile, SnapshotId as SnapshotFileId};
 use rustic_core::{
     ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,
     RepositoryOptions, RusticResult,
@@ -34,7 +35,7 @@ const PASSWORD: &str = "repository.password";
 pub(crate) const MANIFEST_TAG: &str = "manifest";
 /// Parents are found by host name, so it must not be the machine's, which may change.
 pub(crate) const HOST: &str = "mainstay";
-/// How long an operation waits for a stock restic that holds the repository alone.
+/// How long an operation waits for somebody who holds the repository alone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open repository.
@@ -129,7 +130,8 @@ impl Vault {
         &self.password_file
     }
 
-    /// How long an operation waits for a stock restic that holds the repository alone; 20 s if this isn't called.
+    /// How long an operation waits for somebody who holds the repository alone: a prune, or a stock restic; 20 s if
+    /// this isn't called.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
@@ -141,7 +143,7 @@ impl Vault {
     /// A snapshot file can't be read: then none is listed, so that nobody takes an older backup for the
     /// newest one.
     pub fn snapshots(&self) -> Result<Vec<Listed>> {
-        let _lock = Lock::shared(&self.state)?;
+        let _lock = Lock::shared(&self.state, self.patience)?;
         self.listed()
     }
 
@@ -174,13 +176,17 @@ impl Vault {
         self.manifest_of(&snapshot)
     }
 
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     pub(crate) fn state(&self) -> &Path {
         &self.state
     }
 
     /// For adding. Others may read and add too.
     pub(crate) fn lock(&self) -> Result<Held> {
-        let lock = Lock::shared(&self.state)?;
+        let lock = Lock::shared(&self.state, self.patience)?;
         let restic = ResticLock::take(&self.path, &self.key, false, self.patience)?;
         Ok(Held::new(lock, Some(restic)))
     }
@@ -188,7 +194,7 @@ impl Vault {
     /// For reading. A full or read-only disk, or a restic that doesn't end, doesn't stop a restoration, which
     /// may be the way back of a service that stands still: what is read is compared with the manifest.
     pub(crate) fn lock_for_reading(&self) -> Result<Held> {
-        let lock = Lock::shared(&self.state)?;
+        let lock = Lock::shared(&self.state, self.patience)?;
         let restic = ResticLock::take(&self.path, &self.key, false, self.patience).ok();
         Ok(Held::new(lock, restic))
     }
@@ -210,8 +216,25 @@ impl Vault {
         strictly("read the index", || self.repository()?.to_indexed())
     }
 
+    /// All snapshots, whoever made them and whether they are finished or not.
+    ///
+    /// A backup beside this one removes its unfinished snapshot, perhaps between the listing and the reading.
+    pub(crate) fn all_snapshots(&self) -> Result<Vec<SnapshotFile>> {
+        let ids = || -> Result<HashSet<SnapshotFileId>> {
+            strictly("list the snapshots", || Ok(self.repository()?.list()?.collect()))
+        };
+        loop {
+            let before = ids()?;
+            match strictly("read the snapshots", || self.repository()?.get_all_snapshots()) {
+                Err(error) if before.is_subset(&ids()?) => return Err(error),
+                Err(_) => {}
+                Ok(all) => return Ok(all),
+            }
+        }
+    }
+
     pub(crate) fn listed(&self) -> Result<Vec<Listed>> {
-        let all = strictly("list the snapshots", || self.repository()?.get_all_snapshots())?;
+        let all = self.all_snapshots()?;
         let mut listed: Vec<_> = all.iter().filter_map(Listed::parse).collect();
         listed.sort_by(|one, two| two.time.cmp(&one.time).then_with(|| one.id.cmp(&two.id)));
         Ok(listed)
