@@ -45,19 +45,21 @@ impl Child {
         Self { process, output }
     }
 
-    /// Kills it by a signal that it can't see, unless it has ended by then; whether it was killed.
-    pub fn kill_after(mut self, delay: Duration) -> bool {
-        let until = Instant::now() + delay;
+    /// Kills it by a signal that it can't see, unless it has ended by then: then, how long it took.
+    pub fn kill_after(mut self, delay: Duration) -> Option<Duration> {
+        let begun = Instant::now();
+        let until = begun + delay;
         while Instant::now() < until {
             if self.process.try_wait().unwrap().is_some() {
                 break;
             }
             std::thread::sleep(Duration::from_micros(300));
         }
+        let took = begun.elapsed();
         self.process.kill().unwrap();
         let status = self.process.wait().unwrap();
         assert!(status.code().is_none_or(|code| code == 0), "it failed by itself: {}", self.said());
-        status.code().is_none()
+        status.success().then_some(took)
     }
 
     /// Waits for its end, which must be a good one; how long that took.
