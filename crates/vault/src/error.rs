@@ -47,7 +47,7 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// A stock restic works on the repository, in a way that excludes what was to be done.
-    #[error("the repository is in use by restic on {host} (process {pid}, since {since}{})", if *exclusive { ", which holds it alone" } else { "" })]
+    #[error("the repository is in use by restic on {host}{} (process {pid}, since {since})", if *exclusive { ", which has it for itself" } else { "" })]
     InUse {
         /// The host it runs on.
         host: String,

@@ -87,6 +87,16 @@ impl ResticLock {
         exclusive: bool,
         patience: Duration,
     ) -> Result<Self> {
+        Self::take_renewing(repository, key, exclusive, patience, RENEW)
+    }
+
+    fn take_renewing(
+        repository: &Path,
+        key: &MasterKey,
+        exclusive: bool,
+        patience: Duration,
+        every: Duration,
+    ) -> Result<Self> {
         let locks = Locks::new(repository, key);
         let until = Instant::now() + patience;
         loop {
@@ -96,7 +106,7 @@ impl ResticLock {
                 None => {
                     let file = locks.write(exclusive)?;
                     match locks.find_other(exclusive) {
-                        Ok(None) => return Ok(Self::renewing(locks, file, exclusive)),
+                        Ok(None) => return Ok(Self::renewing(locks, file, exclusive, every)),
                         Ok(other) => {
                             remove(&file);
                             other
@@ -116,12 +126,12 @@ impl ResticLock {
     }
 
     /// Keeps the lock fresh from a thread of its own.
-    fn renewing(locks: Locks, file: PathBuf, exclusive: bool) -> Self {
+    fn renewing(locks: Locks, file: PathBuf, exclusive: bool, every: Duration) -> Self {
         let file = Arc::new(Mutex::new(file));
         let (done, ended) = channel();
         let shared = Arc::clone(&file);
         let work = move || {
-            while ended.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 // If it fails, the old one holds for another while.
                 if let Ok(new) = locks.write(exclusive) {
                     let old = std::mem::replace(&mut *owned(&shared), new);
@@ -162,11 +172,11 @@ impl Locks {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             list => list.map_err(io)?,
         };
-        let own = own().clone().unwrap_or_default();
         let mut found = None;
         for item in list {
             let path = item.map_err(io)?.path();
-            if is_lock(&path) && !own.contains(&path) {
+            // Asked after the file was seen, as a lock is on record before it is there.
+            if is_lock(&path) && !is_own(&path) {
                 found = found.or(self.judge(path, exclusive)?);
             }
         }
@@ -201,14 +211,11 @@ impl Locks {
         if !exclusive && !content.as_ref().is_some_and(|content| content.exclusive) {
             return Ok(None);
         }
-        let unknown = || "an unreadable lock file".to_owned();
-        Ok(Some(VaultError::InUse {
-            exclusive: content.as_ref().is_some_and(|content| content.exclusive),
-            since: content.as_ref().map_or_else(unknown, |content| content.time.clone()),
-            pid: content.as_ref().map_or(0, |content| content.pid),
-            host: content.map_or_else(unknown, |content| content.hostname),
-            lock: path,
-        }))
+        let (host, since, pid, alone) = match content {
+            Some(content) => (content.hostname, content.time, content.pid, content.exclusive),
+            None => ("an unknown host".to_owned(), "an unknown time".to_owned(), 0, false),
+        };
+        Ok(Some(VaultError::InUse { host, pid, since, exclusive: alone, lock: path }))
     }
 
     fn write(&self, exclusive: bool) -> Result<PathBuf> {
@@ -301,6 +308,10 @@ fn is_lock(path: &Path) -> bool {
 
 fn own() -> MutexGuard<'static, Option<HashSet<PathBuf>>> {
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_own(path: &Path) -> bool {
+    own().as_ref().is_some_and(|own| own.contains(path))
 }
 
 fn owned(file: &Mutex<PathBuf>) -> MutexGuard<'_, PathBuf> {

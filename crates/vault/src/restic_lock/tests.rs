@@ -146,3 +146,44 @@ fn one_who_waits_gets_it_when_the_other_has_ended() {
         assert!(begun.elapsed() >= Duration::from_millis(250));
     });
 }
+
+#[test]
+fn a_long_operation_renews_its_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = MasterKey::new();
+    let every = Duration::from_millis(40);
+    let lock = ResticLock::take_renewing(dir.path(), &key, true, Duration::ZERO, every).unwrap();
+    let names = || -> Vec<PathBuf> {
+        let list = fs::read_dir(dir.path().join(DIRECTORY)).unwrap();
+        list.map(|item| item.unwrap().path()).filter(|path| is_lock(path)).collect()
+    };
+    let first = names();
+    let until = Instant::now() + Duration::from_secs(20);
+    while names().iter().any(|name| first.contains(name)) {
+        assert!(Instant::now() < until, "it stays the same");
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(!names().is_empty(), "the new one comes before the old one goes");
+    }
+    assert!(Locks::new(dir.path(), &key).find_other(true).unwrap().is_none(), "all of them are ours");
+    drop(lock);
+    assert_eq!(fs::read_dir(dir.path().join(DIRECTORY)).unwrap().count(), 0);
+}
+
+#[test]
+fn locks_of_one_process_dont_take_each_other_for_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = MasterKey::new();
+    let every = Duration::from_micros(200);
+    let take = |every| ResticLock::take_renewing(dir.path(), &key, false, Duration::ZERO, every).unwrap();
+    let locks = [take(every), take(every)];
+    for _ in 0..300 {
+        drop(take(RENEW));
+    }
+    for lock in &locks {
+        let file = owned(&lock.file).clone();
+        assert!(is_own(&file), "{file:?}");
+    }
+    let list = fs::read_dir(dir.path().join(DIRECTORY)).unwrap();
+    let there: Vec<_> = list.map(|item| item.unwrap().path()).filter(|path| is_lock(path)).collect();
+    assert!(there.len() >= 2, "each one has a file at any time: {there:?}");
+}
