@@ -47,7 +47,7 @@ struct Shop {
 
 impl Shop {
     fn new() -> Self {
-        let place = Place::new();
+        let place = Place::in_memory();
         killed::open_fast(&place);
         fs::create_dir(place.path("data")).unwrap();
         let mut shop = Self { place, moments: Moments::new(), runs: 0 };

@@ -12,7 +12,7 @@ use crate::killed::open_fast;
 use crate::restic::{command, restic};
 
 fn place() -> Place {
-    let place = Place::new();
+    let place = Place::in_memory();
     open_fast(&place);
     place
 }

@@ -60,7 +60,7 @@ fn try_restic(place: &Place, arguments: &[&str]) -> bool {
 
 #[test]
 fn nothing_is_lost_where_all_work_at_once() {
-    let place = Place::new();
+    let place = Place::in_memory();
     killed::open_fast(&place);
     let state = place.state();
     let services = ["one", "two"].map(|name| (name, place.data(name, name)));
