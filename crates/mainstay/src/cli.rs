@@ -64,6 +64,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Go on with a run that was cut off
     Resume(ResumeArgs),
+    /// Remove backups that are old enough, and what no backup needs; happens by itself after every run
+    Prune(PruneArgs),
     /// Look at the engine, Compose, disk, permissions, repository, clock and state
     Doctor,
     /// Print a completion script for a shell
@@ -173,6 +175,16 @@ pub struct RestoreArgs {
     /// Restore into this empty directory instead; the service is not touched
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+}
+
+/// `prune`.
+#[derive(Clone, Debug, Args)]
+pub struct PruneArgs {
+    /// Only of this service
+    pub service: Option<String>,
+    /// Only show what would go and what would stay, and why
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `rollback`.

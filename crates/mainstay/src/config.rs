@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use mainstay_core::problem::Problem;
+use mainstay_vault::Retention;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,7 +49,14 @@ pub struct Settings {
     pub probe_grace: Option<Span>,
     /// How often probes ask while watching.
     pub probe_interval: Option<Span>,
+    /// For how many days every backup is kept (7).
+    pub keep_days: Option<u32>,
+    /// How many runs' backups are kept however old they are (3).
+    pub keep_last: Option<u32>,
 }
+
+const PROJECT_FILE: &str = "mainstay.toml";
+const HOST_FILE: &str = "/etc/mainstay/config.toml";
 
 const KEYS: &[&str] = &[
     "defaults",
@@ -62,6 +70,8 @@ const KEYS: &[&str] = &[
     "startup",
     "probe_grace",
     "probe_interval",
+    "keep_days",
+    "keep_last",
 ];
 
 impl Settings {
@@ -70,9 +80,8 @@ impl Settings {
     /// # Errors
     /// A file that can't be read or understood.
     pub fn of(project_dir: &Path, project: &str, service: &str, flags: &ProbeArgs) -> Result<Self, Problem> {
-        let local = read(&project_dir.join("mainstay.toml"))?;
-        let host = read(Path::new("/etc/mainstay/config.toml"))?;
-        let layers = [local, host].map(|config| config.for_service(project, service));
+        let local = read(&project_dir.join(PROJECT_FILE))?.for_service(project, service);
+        let host = read(Path::new(HOST_FILE))?.for_service(project, service);
         let flags = Settings {
             url: flags.url.clone(),
             ca: flags.ca.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())),
@@ -81,7 +90,6 @@ impl Settings {
             path: flags.path.clone(),
             ..Settings::default()
         };
-        let [local, host] = layers;
         let local = Settings { ca: local.ca.map(|ca| project_dir.join(ca)), ..local };
         Ok(flags.or(local).or(host))
     }
@@ -97,8 +105,26 @@ impl Settings {
             startup: self.startup.or(other.startup),
             probe_grace: self.probe_grace.or(other.probe_grace),
             probe_interval: self.probe_interval.or(other.probe_interval),
+            keep_days: self.keep_days.or(other.keep_days),
+            keep_last: self.keep_last.or(other.keep_last),
         }
     }
+}
+
+/// How long the backups of a service are kept; `directory` is where its project has its configuration, if known.
+///
+/// # Errors
+/// A file that can't be read or understood: then nothing is removed by a rule that nobody wrote.
+pub fn retention(directory: Option<&Path>, project: &str, service: &str) -> Result<Retention, Problem> {
+    let settings = match directory {
+        Some(directory) => Settings::of(directory, project, service, &ProbeArgs::default())?,
+        None => read(Path::new(HOST_FILE))?.for_service(project, service),
+    };
+    let default = Retention::default();
+    Ok(Retention {
+        keep_days: settings.keep_days.unwrap_or(default.keep_days),
+        keep_last: settings.keep_last.unwrap_or(default.keep_last),
+    })
 }
 
 impl Config {

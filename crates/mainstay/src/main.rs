@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod exit;
 mod interrupt;
+mod keeping;
 mod render;
 mod span;
 mod state;

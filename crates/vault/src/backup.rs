@@ -94,16 +94,21 @@ impl Vault {
 
     /// Removes what interrupted backups left, unless another backup is under way.
     fn clean_up(&self, lock: &Lock) -> Result<()> {
-        let left = strictly("list the snapshots", || {
-            self.repository()?.get_matching_snapshots(|snapshot| snapshot.tags.contains(UNFINISHED_TAG))
-        })?;
+        let left = self.unfinished()?;
         if !left.is_empty() {
             if lock.try_alone() {
                 self.forget_unfinished(&left)?;
             }
-            lock.share(self.state())?;
+            lock.share(self.state(), self.patience())?;
         }
         Ok(())
+    }
+
+    /// Snapshots of backups that were interrupted, or that are under way.
+    pub(crate) fn unfinished(&self) -> Result<Vec<SnapshotFile>> {
+        let mut all = self.all_snapshots()?;
+        all.retain(|snapshot| snapshot.tags.contains(UNFINISHED_TAG));
+        Ok(all)
     }
 
     fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
@@ -230,13 +235,9 @@ impl Job<'_> {
         finished.tags.add(format!("{MANIFEST_TAG}:{hash}"));
         // As restic does when it changes tags.
         finished.original = Some(unfinished.id);
-        let stored = strictly("store the snapshot", || {
-            let repository = self.vault.repository()?;
-            repository.save_snapshots(vec![finished])?;
-            repository.get_matching_snapshots(|snapshot| {
-                snapshot.original == Some(unfinished.id) && snapshot.id != unfinished.id
-            })
-        })?;
+        strictly("store the snapshot", || self.vault.repository()?.save_snapshots(vec![finished]))?;
+        let mut stored = self.vault.all_snapshots()?;
+        stored.retain(|snapshot| snapshot.original == Some(unfinished.id) && snapshot.id != unfinished.id);
         durable::sync_dir(&self.vault.path().join("snapshots"))?;
         stored.first().and_then(Listed::parse).map(|listed| listed.id).ok_or_else(|| VaultError::Library {
             action: "store the snapshot",

@@ -49,7 +49,7 @@ impl Vault {
     ///
     /// [`VaultError::Damaged`] or [`VaultError::Manifest`] if it can't be relied on.
     pub fn verify(&self, id: &SnapshotId, monitor: &dyn Monitor) -> Result<Verified> {
-        let _lock = self.lock()?;
+        let _lock = self.lock_for_reading()?;
         let snapshot = self.snapshot(id)?;
         let manifest = self.manifest_of(&snapshot)?;
         let meter = Meter::new(Phase::ReadingBack, None);
@@ -215,7 +215,7 @@ fn damaged(snapshot: &SnapshotId, error: &RusticError, pack: Option<PathBuf>) ->
     VaultError::Damaged { snapshot: snapshot.clone(), what: error.display_log(), pack }
 }
 
-fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
+pub(crate) fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
     let name = pack.to_hex();
     let name: &str = name.as_str();
     repository.join("data").join(&name[..2]).join(name)

@@ -46,6 +46,20 @@ pub enum VaultError {
         /// The lock file.
         path: PathBuf,
     },
+    /// A stock restic works on the repository, in a way that excludes what was to be done.
+    #[error("the repository is in use by restic on {host}{} (process {pid}, since {since})", if *exclusive { ", which has it for itself" } else { "" })]
+    InUse {
+        /// The host it runs on.
+        host: String,
+        /// Its process id there.
+        pid: i32,
+        /// When it began or last said that it lives, as it wrote it.
+        since: String,
+        /// Whether it tolerates nobody else.
+        exclusive: bool,
+        /// Its lock file.
+        lock: PathBuf,
+    },
     /// The repository library failed, panicked, or logged a problem.
     #[error("the repository library could not {action}: {message}")]
     Library {
@@ -187,6 +201,9 @@ impl VaultError {
                 "Put the password file back from your copy; without it no backup can be read."
             }
             Self::Locked { .. } => "Wait until the other process has ended, then try again.",
+            Self::InUse { .. } => {
+                "Wait until it has ended, then try again. If it was killed on another machine, `restic unlock` helps after 30 minutes."
+            }
             Self::Library { .. } => {
                 "Nothing was changed. Check disk space and the disk's health, then try again; `restic check` tells more."
             }

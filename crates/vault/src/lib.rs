@@ -2,8 +2,8 @@
 //!
 //! Invariant: a snapshot that [`Vault::snapshots`] lists was read without an error, was read back, and
 //! agreed with the [`Manifest`] that was taken while reading; a restore has been compared with that
-//! manifest before anything is replaced. The crate neither prints nor decides when to back up, starts
-//! no containers, and removes no finished snapshot.
+//! manifest before anything is replaced. The crate neither prints nor decides when to back up, starts no
+//! containers, and removes a finished snapshot only when told to.
 
 mod backup;
 mod compare;
@@ -15,15 +15,19 @@ mod guard;
 mod hashing;
 mod ids;
 mod in_place;
+mod inspect;
 mod lock;
 mod logsink;
 mod manifest;
 mod mounts;
 mod parallel;
 mod progress;
+mod prune;
 mod readback;
 mod replace;
+mod restic_lock;
 mod restore;
+mod retention;
 mod seal;
 mod source;
 mod vault;
@@ -34,7 +38,10 @@ pub use content::Verified;
 pub use entry::{Entry, Stamp, What, Xattr};
 pub use error::{Result, VaultError};
 pub use ids::{Kind, SnapshotId, Tags};
+pub use inspect::Inspection;
 pub use manifest::Manifest;
 pub use progress::{Monitor, Phase, Progress, Unwatched};
+pub use prune::{PruneOptions, Pruned};
 pub use restore::{Restored, Room};
+pub use retention::{Judged, Reason, Retention};
 pub use vault::{Listed, Vault};

@@ -117,8 +117,12 @@ impl Manifest {
     }
 }
 
-fn file(state: &Path, hash: &str) -> PathBuf {
-    state.join(DIRECTORY).join(format!("{hash}.zst"))
+pub(crate) fn directory(state: &Path) -> PathBuf {
+    state.join(DIRECTORY)
+}
+
+pub(crate) fn file(state: &Path, hash: &str) -> PathBuf {
+    directory(state).join(format!("{hash}.zst"))
 }
 
 /// A path of a manifest, for people.

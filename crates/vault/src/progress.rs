@@ -21,9 +21,12 @@ pub enum Phase {
     Restoring,
     /// Reading what was restored.
     Comparing,
+    /// Removing what no backup needs.
+    Pruning,
 }
 
-const PHASES: [Phase; 4] = [Phase::BackingUp, Phase::ReadingBack, Phase::Restoring, Phase::Comparing];
+const PHASES: [Phase; 5] =
+    [Phase::BackingUp, Phase::ReadingBack, Phase::Restoring, Phase::Comparing, Phase::Pruning];
 
 /// How far an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -56,7 +56,7 @@ impl Vault {
         monitor: &dyn Monitor,
     ) -> Result<Restored> {
         check_run(run)?;
-        let _lock = self.lock()?;
+        let _lock = self.lock_for_reading()?;
         let snapshot = self.snapshot(id)?;
         let safety_snapshot = self.snapshot(safety)?;
         let meter = Meter::new(Phase::Comparing, None);

@@ -57,7 +57,7 @@ impl Vault {
     /// [`VaultError::NotEmpty`]; [`VaultError::Damaged`] if the repository doesn't hold what was read;
     /// [`VaultError::Mismatch`] if the disk doesn't hold what was written.
     pub fn restore_to(&self, id: &SnapshotId, empty_dir: &Path, monitor: &dyn Monitor) -> Result<Restored> {
-        let _lock = self.lock()?;
+        let _lock = self.lock_for_reading()?;
         let snapshot = self.snapshot(id)?;
         let manifest = self.manifest_of(&snapshot)?;
         let meter = Meter::new(Phase::Restoring, Some(manifest.bytes()));

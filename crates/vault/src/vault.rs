@@ -4,16 +4,18 @@
 //! whole or not at all. Only snapshots with all of our tags are listed: what a broken backup leaves has
 //! none. Doesn't read or write the data of snapshots.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aes256ctr_poly1305aes::Key;
 use bytesize::ByteSize;
 use rustic_backend::LocalBackend;
-use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile};
+use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile, SnapshotId as SnapshotFileId};
 use rustic_core::{
     ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,
     RepositoryOptions, RusticResult,
@@ -23,13 +25,14 @@ use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::strictly;
 use crate::ids::{SnapshotId, Tags, tag_value};
-use crate::lock::Lock;
+use crate::lock::{Held, Lock};
 use crate::manifest::Manifest;
 use crate::readback::Proven;
+use crate::restic_lock::ResticLock;
 use crate::seal;
 
 const REPOSITORY: &str = "repository";
-const UNFINISHED: &str = "repository.new";
+pub(crate) const UNFINISHED: &str = "repository.new";
 const PASSWORD: &str = "repository.password";
 /// zstd's fastest regular level.
 const COMPRESSION: i32 = 1;
@@ -37,6 +40,8 @@ const COMPRESSION: i32 = 1;
 pub(crate) const MANIFEST_TAG: &str = "manifest";
 /// Parents are found by host name, so it must not be the machine's, which may change.
 pub(crate) const HOST: &str = "mainstay";
+/// How long an operation waits for somebody who holds the repository alone.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open repository.
 pub struct Vault {
@@ -46,6 +51,7 @@ pub struct Vault {
     key: MasterKey,
     cipher_key: Key,
     proven: Mutex<Proven>,
+    patience: Duration,
 }
 
 /// A finished backup.
@@ -117,7 +123,15 @@ impl Vault {
         })
         .map_err(|error| if refused { bad("it doesn't open the repository".to_owned()) } else { error })?;
         let (cipher_key, proven) = (seal::cipher_key(&key), Mutex::default());
-        Ok(Some(Self { state: state_dir.to_owned(), path, password_file, key, cipher_key, proven }))
+        Ok(Some(Self {
+            state: state_dir.to_owned(),
+            path,
+            password_file,
+            key,
+            cipher_key,
+            proven,
+            patience: PATIENCE,
+        }))
     }
 
     /// The restic repository.
@@ -132,6 +146,12 @@ impl Vault {
         &self.password_file
     }
 
+    /// How long an operation waits for somebody who holds the repository alone: a prune, or a stock restic; 20 s if
+    /// this isn't called.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// All finished backups, the newest first.
     ///
     /// # Errors
@@ -139,7 +159,7 @@ impl Vault {
     /// A snapshot file can't be read: then none is listed, so that nobody takes an older backup for the
     /// newest one.
     pub fn snapshots(&self) -> Result<Vec<Listed>> {
-        let _lock = self.lock()?;
+        let _lock = Lock::shared(&self.state, self.patience)?;
         self.listed()
     }
 
@@ -172,6 +192,10 @@ impl Vault {
         self.manifest_of(&snapshot)
     }
 
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     pub(crate) fn state(&self) -> &Path {
         &self.state
     }
@@ -185,8 +209,26 @@ impl Vault {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn lock(&self) -> Result<Lock> {
-        Lock::shared(&self.state)
+    /// For adding. Others may read and add too.
+    pub(crate) fn lock(&self) -> Result<Held> {
+        let lock = Lock::shared(&self.state, self.patience)?;
+        let restic = ResticLock::take(&self.path, &self.key, false, self.patience)?;
+        Ok(Held::new(lock, Some(restic)))
+    }
+
+    /// For reading. A full or read-only disk, or a restic that doesn't end, doesn't stop a restoration, which
+    /// may be the way back of a service that stands still: what is read is compared with the manifest.
+    pub(crate) fn lock_for_reading(&self) -> Result<Held> {
+        let lock = Lock::shared(&self.state, self.patience)?;
+        let restic = ResticLock::take(&self.path, &self.key, false, self.patience).ok();
+        Ok(Held::new(lock, restic))
+    }
+
+    /// For removing.
+    pub(crate) fn lock_alone(&self) -> Result<Held> {
+        let lock = Lock::alone(&self.state)?;
+        let restic = ResticLock::take(&self.path, &self.key, true, Duration::ZERO)?;
+        Ok(Held::new(lock, Some(restic)))
     }
 
     /// Opens it anew, without the slow way from password to key.
@@ -199,8 +241,25 @@ impl Vault {
         strictly("read the index", || self.repository()?.to_indexed())
     }
 
+    /// All snapshots, whoever made them and whether they are finished or not.
+    ///
+    /// A backup beside this one removes its unfinished snapshot, perhaps between the listing and the reading.
+    pub(crate) fn all_snapshots(&self) -> Result<Vec<SnapshotFile>> {
+        let ids = || -> Result<HashSet<SnapshotFileId>> {
+            strictly("list the snapshots", || Ok(self.repository()?.list()?.collect()))
+        };
+        loop {
+            let before = ids()?;
+            match strictly("read the snapshots", || self.repository()?.get_all_snapshots()) {
+                Err(error) if before.is_subset(&ids()?) => return Err(error),
+                Err(_) => {}
+                Ok(all) => return Ok(all),
+            }
+        }
+    }
+
     pub(crate) fn listed(&self) -> Result<Vec<Listed>> {
-        let all = strictly("list the snapshots", || self.repository()?.get_all_snapshots())?;
+        let all = self.all_snapshots()?;
         let mut listed: Vec<_> = all.iter().filter_map(Listed::parse).collect();
         listed.sort_by(|one, two| two.time.cmp(&one.time).then_with(|| one.id.cmp(&two.id)));
         Ok(listed)

@@ -1,7 +1,7 @@
 //! The directory of one run below the state directory: what is too big or too secret for the journal.
 //!
 //! Invariant: nobody but the owner can read it (0700, files 0600), and what [`RunDir::write`] returned from
-//! is on the disk. What it does not do: remove anything; retention does.
+//! is on the disk. What it does not do: decide when a run is old enough to be removed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -32,6 +32,17 @@ impl RunDir {
             Ok(found) if found.is_dir() => Ok(Self { path }),
             Ok(_) => Err(unreadable(&path, io::ErrorKind::NotADirectory.into())),
             Err(error) => Err(unreadable(&path, error)),
+        }
+    }
+
+    /// Removes the directory of a run with everything in it; it is no error if there is none.
+    pub fn remove(state: &Path, run: &str) -> Result<(), FileError> {
+        let path = Self::locate(state, run)?;
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(FileError::writing(&path, "removing the directory of an old run", error))
+            }
+            _ => sync_directory(&path),
         }
     }
 

@@ -3,9 +3,13 @@
 //! Invariant: only tags under [`KEEP_PREFIX`] are ever removed, and removing one never forces anything. All
 //! calls may be repeated. What it does not do: decide how long an image is kept.
 
+use std::collections::{HashMap, HashSet};
+
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::query_parameters::{
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use mainstay_core::problem::Problem;
 
 use super::{Reference, inspect, trouble};
@@ -56,6 +60,16 @@ pub async fn drop_keep(docker: &Docker, keep_tag: &str) -> Result<bool, Problem>
         Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(false),
         Err(error) => Err(trouble::of_engine(&error)),
     }
+}
+
+/// All of our own tags that the engine has.
+pub async fn kept_tags(docker: &Docker) -> Result<HashSet<String>, Problem> {
+    let filters = HashMap::from([("reference", vec![format!("{KEEP_PREFIX}*")])]);
+    let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+    let images = docker.list_images(Some(options)).await.map_err(|error| trouble::of_engine(&error))?;
+    // An image that has one of our tags is listed with its other ones.
+    let tags = images.into_iter().flat_map(|image| image.repo_tags);
+    Ok(tags.filter(|tag| tag.starts_with(KEEP_PREFIX)).collect())
 }
 
 async fn point(docker: &Docker, reference: &Reference, image_id: &str) -> Result<bool, Problem> {

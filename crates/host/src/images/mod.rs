@@ -14,7 +14,7 @@ mod trouble;
 
 pub use credentials::{Credentials, DockerConfig, Lookup};
 pub use inspect::inspect;
-pub use keep::{KEEP_PREFIX, drop_keep, keep, keep_tag, restore_tag};
+pub use keep::{KEEP_PREFIX, drop_keep, keep, keep_tag, kept_tags, restore_tag};
 pub use pull::{LayerProgress, pull};
 pub use reference::Reference;
 pub use registry::{Remote, resolve};

@@ -181,6 +181,7 @@ fn progress(step: Step, mount: &DataMount, told: mainstay_vault::Progress) -> Pr
         Phase::ReadingBack => "reading back",
         Phase::Restoring => "restoring",
         Phase::Comparing => "comparing",
+        Phase::Pruning => "pruning",
     };
     Progress {
         step,

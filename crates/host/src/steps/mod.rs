@@ -61,6 +61,12 @@ impl Host {
         Self { engine, runtime, state: state.to_owned(), run, interrupt, meter: None, vault: None }
     }
 
+    /// The repository, if a step has opened it.
+    #[must_use]
+    pub fn repository(&self) -> Option<&Vault> {
+        self.vault.as_deref()
+    }
+
     /// Whether a step may stop when the operator asks for it: on the way forward, until data is moved. A way
     /// back, and a restoration, are finished.
     fn stoppable(state: &RunState) -> bool {

@@ -30,6 +30,7 @@ pub fn vault_problem(what: &str, error: &VaultError) -> Problem {
         VaultError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => "disk-full",
         VaultError::Unreadable { .. } => "data-unreadable",
         VaultError::UnknownSnapshot { .. } | VaultError::AmbiguousSnapshot { .. } => "unknown-backup",
+        VaultError::Locked { .. } | VaultError::InUse { .. } => "vault-in-use",
         VaultError::Damaged { .. } | VaultError::Manifest { .. } => "backup-damaged",
         _ => "vault-failed",
     };

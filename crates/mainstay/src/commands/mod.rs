@@ -6,7 +6,9 @@ mod backups;
 mod check;
 mod completions;
 mod doctor;
+mod housekeeping;
 mod plan;
+mod prune;
 mod restore;
 mod resume;
 mod rollback;
@@ -63,6 +65,7 @@ fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
         Command::Runs(args) => runs::runs(app, &args),
         Command::Show(args) => show::show(app, &args),
         Command::Resume(args) => resume::resume(app, &args),
+        Command::Prune(args) => prune::prune(app, &args),
         Command::Doctor => doctor::doctor(app),
         Command::Completions { .. } | Command::ConfigSchema => Ok(DONE),
     }

@@ -1,6 +1,5 @@
 //! `rollback`: undoes a kept update, the image alone or the data too.
 
-use mainstay_core::plan::Kind;
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Tier;
@@ -13,6 +12,7 @@ use super::app::App;
 use super::run;
 use crate::cli::RollbackArgs;
 use crate::exit::Stop;
+use crate::keeping;
 use crate::state::journal_problem;
 
 /// Rolls a service back.
@@ -36,31 +36,20 @@ pub fn rollback(app: &mut App, args: &RollbackArgs) -> Result<u8, Stop> {
 fn undone(journal: &Journal, found: &Found, wanted: Option<&str>) -> Result<String, Problem> {
     let runs = journal.runs().map_err(|e| journal_problem(&e))?;
     let own = runs.iter().filter(|r| r.project == found.project.name && r.service == found.service);
-    let kept = |verdict: &Option<String>| verdict.as_deref().is_some_and(|v| v.starts_with("done"));
     if let Some(wanted) = wanted {
         let run = own.clone().find(|r| r.id.starts_with(wanted));
         let run = run.ok_or_else(|| {
             Problem::new("unknown-run", format!("{} has no run {wanted}", found.service))
                 .advise("`mainstay runs` lists them")
         })?;
-        return if run.kind == "update" && kept(&run.verdict) {
+        return if keeping::is_kept_update(run) {
             Ok(run.id.clone())
         } else {
             Err(Problem::new("unknown-run", format!("run {} is no kept update", run.id)))
         };
     }
-    let mut undone_already: Vec<String> = Vec::new();
-    for run in own {
-        if run.kind == "rollback" && run.verdict.as_deref() == Some("rolled-back") {
-            if let Ok((plan, _)) = journal.replay(&run.id)
-                && let Kind::Rollback { of, .. } = plan.kind
-            {
-                undone_already.push(of);
-            }
-        } else if run.kind == "update" && kept(&run.verdict) && !undone_already.contains(&run.id) {
-            return Ok(run.id.clone());
-        }
-    }
-    Err(Problem::new("unknown-run", format!("there is no kept update of {} to undo", found.service))
-        .advise("`mainstay runs` lists what there was; `mainstay restore` puts data of a backup in place"))
+    keeping::kept_update(journal, own).map_err(|e| journal_problem(&e))?.ok_or_else(|| {
+        Problem::new("unknown-run", format!("there is no kept update of {} to undo", found.service))
+            .advise("`mainstay runs` lists what there was; `mainstay restore` puts data of a backup in place")
+    })
 }

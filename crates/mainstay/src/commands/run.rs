@@ -14,6 +14,7 @@ use mainstay_host::steps::{Host, now};
 use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
 
 use super::app::App;
+use super::housekeeping;
 use crate::exit::{NEEDS_PERSON, Stop};
 use crate::render::words;
 use crate::state::journal_problem;
@@ -71,12 +72,13 @@ pub fn perform(
     directory: RunDir,
 ) -> Result<u8, Stop> {
     let handle = app.runtime.handle().clone();
-    let mut host = Host::new(engine, handle, app.state.path(), directory, app.interrupt.flag());
+    let mut host = Host::new(engine.clone(), handle, app.state.path(), directory, app.interrupt.flag());
     let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
         problem: run_problem(run, &error),
         code: NEEDS_PERSON,
         service: Some(ServiceState::Down),
     })?;
+    housekeeping::after_run(app, &engine, journal, run, &conclusion, host.repository());
     Ok(conclusion.exit_code())
 }
 

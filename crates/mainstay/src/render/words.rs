@@ -29,6 +29,12 @@ pub fn millis(millis: u64) -> String {
     Span::from_millis(millis).to_string()
 }
 
+/// `1 file`, `2 files`.
+#[must_use]
+pub fn count(count: usize, what: &str) -> String {
+    if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
+}
+
 /// A moment, in the machine's time zone.
 #[must_use]
 pub fn moment(at: mainstay_core::time::Timestamp) -> String {

@@ -14,4 +14,5 @@ mod kept;
 mod lab;
 mod places;
 mod refused;
+mod retention;
 mod rolled_back;

@@ -21,7 +21,15 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap())
+    }
+
+    /// In memory, where there is such a place: for tests that don't mean the disk, but would wait for it often.
+    pub fn in_memory() -> Self {
+        Self::on(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn on(dir: TempDir) -> Self {
         let vault = Vault::open_or_create(&dir.path().join("state")).unwrap();
         Self { dir, vault }
     }

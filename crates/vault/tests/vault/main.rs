@@ -5,7 +5,12 @@
 
 mod common;
 mod damage;
+mod killed;
+mod killed_backup;
+mod locks;
+mod prune;
 mod reading;
 mod replace;
 mod restic;
 mod round_trip;
+mod together;

@@ -5,16 +5,16 @@ use std::process::Command;
 
 use crate::common::{Place, describe, populate};
 
-fn restic(place: &Place, arguments: &[&str]) -> String {
-    let output = Command::new("restic")
-        .arg("--no-cache")
-        .arg("-r")
-        .arg(place.vault.path())
-        .arg("--password-file")
-        .arg(place.vault.password_file())
-        .args(arguments)
-        .output()
-        .expect("this test needs restic: apt-get install restic");
+/// Stock restic on the repository of `place`.
+pub fn command(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = Command::new("restic");
+    command.arg("--no-cache").arg("-r").arg(place.vault.path());
+    command.arg("--password-file").arg(place.vault.password_file()).args(arguments);
+    command
+}
+
+pub fn restic(place: &Place, arguments: &[&str]) -> String {
+    let output = command(place, arguments).output().expect("this test needs restic: apt-get install restic");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "restic {arguments:?}: {text}");
     text.into_owned()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::Duration;
 
 use crate::common::{Place, describe, populate, tags};
 use mainstay_vault::{Kind, Pass, Unwatched, Vault, VaultError};
@@ -151,8 +152,9 @@ fn the_room_that_a_restore_needs_is_known() {
 
 #[test]
 fn a_repository_that_somebody_has_alone_is_locked() {
-    let place = Place::new();
+    let mut place = Place::new();
     let data = place.data("data", "x");
+    place.vault.set_patience(Duration::from_millis(100));
     let lock = fs::File::open(place.path("state/repository.lock")).unwrap();
     lock.lock().unwrap();
     let refused = place.vault.backup(&data, &tags("run", Kind::Live), Pass::Live, &Unwatched);
