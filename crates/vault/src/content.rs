@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use rustic_core::repofile::{BlobType, Node, PackId};
-use rustic_core::{BlobId, IndexedFullStatus, Repository, RusticError, RusticResult, TreeId};
+use rustic_core::{BlobId, DataId, IndexedFullStatus, Repository, RusticError, RusticResult, TreeId};
 
 use crate::entry::{Entry, What};
 use crate::error::{Result, VaultError};
@@ -78,7 +78,26 @@ impl Vault {
     }
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
+    /// Of a snapshot whose trees nobody looked at yet.
+    pub(crate) fn bare(vault: &'a Vault, id: &SnapshotId) -> Result<Self> {
+        let (nodes, trees) = (Vec::new(), Vec::new());
+        Ok(Self { id: id.clone(), directory: vault.path(), repository: vault.indexed()?, nodes, trees })
+    }
+
+    /// With the index.
+    pub(crate) fn repository(&self) -> &Repository<IndexedFullStatus> {
+        &self.repository
+    }
+
+    /// Leaves only what is at or below a path of the backup, which becomes the root.
+    pub(crate) fn narrow(&mut self, path: &Path) {
+        self.nodes.retain(|(node, _)| node.starts_with(path));
+        for (node, _) in &mut self.nodes {
+            *node = node.strip_prefix(path).map(Path::to_owned).unwrap_or_default();
+        }
+    }
+
     /// The nodes beside the entries of the manifest; both are known to be in the same order.
     pub(crate) fn with_entries<'m>(
         &'m self,
@@ -172,10 +191,7 @@ impl Content<'_> {
         let What::File { size, blake3 } = &entry.what else { return Ok(()) };
         let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
         for id in node.content.iter().flatten() {
-            let block = self
-                .repository
-                .get_blob_cached(&BlobId::from(*id), BlobType::Data)
-                .map_err(|error| damaged(&self.id, &error, self.pack_of(id)))?;
+            let block = self.block(id)?;
             hasher.update(&block);
             length += block.len() as u64;
             take(&block)?;
@@ -187,7 +203,18 @@ impl Content<'_> {
         }
     }
 
-    fn pack_of(&self, id: &rustic_core::DataId) -> Option<PathBuf> {
+    /// One block of a file.
+    pub(crate) fn block(&self, id: &DataId) -> Result<impl std::ops::Deref<Target = [u8]> + use<>> {
+        let block = self.repository.get_blob_cached(&BlobId::from(*id), BlobType::Data);
+        block.map_err(|error| self.lost(&error, id))
+    }
+
+    /// A block that can't be read.
+    pub(crate) fn lost(&self, error: &RusticError, id: &DataId) -> VaultError {
+        damaged(&self.id, error, self.pack_of(id))
+    }
+
+    fn pack_of(&self, id: &DataId) -> Option<PathBuf> {
         let entry = self.repository.get_index_entry(id).ok()?;
         Some(pack_path(self.directory, &entry.pack))
     }

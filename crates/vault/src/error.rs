@@ -74,6 +74,14 @@ pub enum VaultError {
         /// What was asked for.
         id: String,
     },
+    /// A snapshot holds no entry of this path.
+    #[error("snapshot {snapshot} holds no {}", path.display())]
+    UnknownPath {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// What was asked for, relative to the root of the backup.
+        path: PathBuf,
+    },
     /// Several snapshots begin with this identifier.
     #[error("{count} snapshots begin with {id}")]
     AmbiguousSnapshot {
@@ -198,6 +206,9 @@ impl VaultError {
             }
             Self::UnknownSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
                 "List the backups and give more of the identifier."
+            }
+            Self::UnknownPath { .. } => {
+                "Check the spelling; restoring the whole backup with `--to DIR` shows what it holds."
             }
             Self::Manifest { .. } => {
                 "Make a new backup. The data itself may be fine: `restic check --read-data` tells."

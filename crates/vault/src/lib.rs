@@ -6,8 +6,11 @@
 //! no containers, and removes no finished snapshot.
 
 mod backup;
+mod blocks;
+mod by_file;
 mod compare;
 mod content;
+mod delta;
 mod durable;
 mod entry;
 mod error;
@@ -18,11 +21,14 @@ mod lock;
 mod logsink;
 mod manifest;
 mod mounts;
+mod moves;
+mod nodes;
 mod parallel;
 mod progress;
 mod replace;
 mod restore;
 mod source;
+mod staged;
 mod vault;
 mod walk;
 

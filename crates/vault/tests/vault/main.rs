@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod by_file;
 mod common;
 mod damage;
+mod one_path;
 mod reading;
 mod replace;
 mod restic;

@@ -1,0 +1,217 @@
+//! Makes the files of a replacement aside, and proves them before anything uses them.
+//!
+//! Invariant: what [`Staging::fill`] returned without an error is on the disk, was read back, has the content and
+//! the attributes of the manifest, and touched nothing outside of the staging directory. Doesn't move
+//! anything to its place.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustic_core::repofile::Node;
+
+use crate::blocks::Parts;
+use crate::compare::hash;
+use crate::content::Content;
+use crate::delta::{Delta, attributes_differ};
+use crate::durable;
+use crate::entry::{Entry, What, full_path};
+use crate::error::{Result, VaultError};
+use crate::ids::SnapshotId;
+use crate::manifest::{Manifest, difference, shown};
+use crate::nodes::Nodes;
+use crate::parallel;
+use crate::progress::{Meter, Phase};
+use crate::restore::{attributes, make, write_file};
+use crate::vault::{Listed, Vault};
+
+/// Smaller files aren't worth a look at their blocks.
+const LARGE: u64 = 4 << 20;
+const BLOCK: u64 = 4096;
+
+/// Something to be made, with what the repository knows of it.
+struct Item<'a> {
+    entry: &'a Entry,
+    node: Option<Node>,
+    /// How to make it from the present file.
+    parts: Option<Parts>,
+}
+
+/// What is to be made aside.
+pub(crate) struct Staging<'a> {
+    content: Content<'a>,
+    items: Vec<Item<'a>>,
+    target: &'a Path,
+}
+
+/// How much work that is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// Bytes to be written.
+    pub(crate) bytes: u64,
+    /// Bytes of those that come out of the repository.
+    pub(crate) fresh: u64,
+    /// Entries to be made.
+    pub(crate) entries: u64,
+}
+
+impl<'a> Staging<'a> {
+    /// Looks up in the repository what has to be made. `present` is the target as it is, which the
+    /// safety snapshot holds.
+    pub(crate) fn plan(
+        vault: &'a Vault,
+        (snapshot, safety): (&Listed, &Listed),
+        delta: &Delta<'a>,
+        present: &Manifest,
+        target: &'a Path,
+    ) -> Result<Self> {
+        let content = Content::bare(vault, &snapshot.id)?;
+        let now = present.by_path();
+        let mut items = Vec::new();
+        let is_large = |entry: &Entry| entry.size() >= LARGE;
+        {
+            let mut nodes = Nodes::of(content.repository(), &snapshot.id, &snapshot.source)?;
+            let mut old_nodes = None;
+            for entry in &delta.made {
+                let node =
+                    if is_first_name(entry) { Some(node(&mut nodes, entry, &snapshot.id)?) } else { None };
+                let is_there = now.get(&*entry.path).is_some_and(|old| is_large(old));
+                let parts = match &node {
+                    Some(node) if is_large(entry) && is_there => {
+                        let mut known = match old_nodes.take() {
+                            Some(known) => known,
+                            None => Nodes::of(content.repository(), &safety.id, &safety.source)?,
+                        };
+                        let old = known.get(&entry.path)?.cloned();
+                        old_nodes = Some(known);
+                        old.map(|old| Parts::of(&content, node, &old)).transpose()?
+                    }
+                    _ => None,
+                };
+                items.push(Item { entry, node, parts });
+            }
+        }
+        Ok(Self { content, items, target })
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        let mut cost = Cost { bytes: 0, fresh: 0, entries: self.items.len() as u64 };
+        for item in self.items.iter().filter(|item| item.entry.hardlink.is_none()) {
+            let bytes = item.entry.size().min(item.entry.allocated).div_ceil(BLOCK) * BLOCK;
+            cost.bytes += bytes;
+            cost.fresh += item.parts.as_ref().map_or(bytes, |parts| parts.fresh_bytes().min(bytes));
+        }
+        cost
+    }
+
+    /// Makes item `n` at `directory/n`.
+    pub(crate) fn fill(&self, directory: &Path, meter: &Meter) -> Result<()> {
+        let bytes = self.items.iter().filter(|item| item.entry.hardlink.is_none());
+        meter.enter(Phase::Restoring, Some(bytes.map(|item| item.entry.size()).sum()));
+        let numbers: Vec<_> = (0..self.items.len()).collect();
+        parallel::for_each(&numbers, meter, |number| self.make_file(*number, directory, meter))?;
+        let mut first_names: HashMap<&Path, PathBuf> = HashMap::new();
+        for (number, item) in self.items.iter().enumerate() {
+            let path = directory.join(number.to_string());
+            let first = item.entry.hardlink.as_deref().and_then(|first| first_names.get(first));
+            make(item.entry, &path, first.map(PathBuf::as_path))
+                .map_err(|error| VaultError::io("create", &path, error))?;
+            first_names.insert(&item.entry.path, path);
+        }
+        parallel::for_each(&numbers, meter, |number| match self.items[*number].entry {
+            // It has those of its first name.
+            Entry { hardlink: Some(_), .. } => Ok(()),
+            entry => attributes(entry, &directory.join(number.to_string())),
+        })?;
+        let files: Vec<PathBuf> =
+            self.files().map(|(number, _)| directory.join(number.to_string())).collect();
+        durable::sync_each(&files, directory)?;
+        self.compare(directory, meter)
+    }
+
+    /// First names of regular files.
+    fn files(&self) -> impl Iterator<Item = (usize, &Item<'a>)> {
+        self.items.iter().enumerate().filter(|(_, item)| is_first_name(item.entry))
+    }
+
+    fn make_file(&self, number: usize, directory: &Path, meter: &Meter) -> Result<()> {
+        let item = &self.items[number];
+        let Some(node) = &item.node else { return Ok(()) };
+        let path = directory.join(number.to_string());
+        if let (Some(parts), What::File { blake3, .. }) = (&item.parts, &item.entry.what) {
+            let from = full_path(self.target, &item.entry.path);
+            let file = new_file(&path)?;
+            parts.write(&self.content, &from, &file, &path, meter)?;
+            if hash(&path, meter)? == *blake3 {
+                return Ok(());
+            }
+            // The blocks are those of another file: everything is in the repository.
+            durable::remove(&path)?;
+        }
+        write_file(&self.content, (item.entry, node), &new_file(&path)?, &path, meter)
+    }
+
+    /// Reads everything that was made, from the disk.
+    fn compare(&self, directory: &Path, meter: &Meter) -> Result<()> {
+        meter.enter(Phase::Comparing, Some(self.files().map(|(_, item)| item.entry.size()).sum()));
+        let numbers: Vec<_> = (0..self.items.len()).collect();
+        parallel::for_each(&numbers, meter, |number| {
+            let (item, path) = (&self.items[*number], directory.join(number.to_string()));
+            match self.difference(item, directory, *number, meter)? {
+                None => Ok(()),
+                Some(what) => Err(VaultError::Mismatch {
+                    path: full_path(self.target, &item.entry.path),
+                    differences: vec![format!(
+                        "{} (made aside as {}): {what}",
+                        shown(&item.entry.path),
+                        path.display()
+                    )],
+                }),
+            }
+        })
+    }
+
+    fn difference(
+        &self,
+        item: &Item<'_>,
+        directory: &Path,
+        number: usize,
+        meter: &Meter,
+    ) -> Result<Option<&'static str>> {
+        let path = PathBuf::from(number.to_string());
+        let full = directory.join(&path);
+        let read = Entry::read(directory, path).map_err(|error| VaultError::io("look at", &full, error))?;
+        let made = Entry { hardlink: item.entry.hardlink.clone(), ..read };
+        if let Some(what) = difference(&made, item.entry, false) {
+            return Ok(Some(what));
+        }
+        if attributes_differ(&made, item.entry) {
+            return Ok(Some("the modification time differs"));
+        }
+        match &item.entry.what {
+            // What was made of parts has been read.
+            What::File { blake3, .. } if is_first_name(item.entry) && item.parts.is_none() => {
+                Ok((hash(&full, meter)? != *blake3).then_some("the content differs"))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn is_first_name(entry: &Entry) -> bool {
+    entry.is_file() && entry.hardlink.is_none()
+}
+
+fn node(nodes: &mut Nodes<'_>, entry: &Entry, snapshot: &SnapshotId) -> Result<Node> {
+    nodes.get(&entry.path)?.cloned().ok_or_else(|| VaultError::Damaged {
+        snapshot: snapshot.clone(),
+        what: format!("{} is missing", shown(&entry.path)),
+        pack: None,
+    })
+}
+
+fn new_file(path: &Path) -> Result<File> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(|error| VaultError::io("write", path, error))
+}
