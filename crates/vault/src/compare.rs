@@ -33,8 +33,12 @@ pub(crate) fn first_difference(
     trust: Trust,
     meter: &Meter,
 ) -> Result<Option<String>> {
-    if !root.try_exists().map_err(|error| VaultError::io("look at", root, error))? {
-        return Ok(Some("it doesn't exist".to_owned()));
+    match std::fs::symlink_metadata(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Some("it doesn't exist".to_owned()));
+        }
+        Err(error) => return Err(VaultError::io("look at", root, error)),
+        Ok(_) => {}
     }
     let present = Manifest::new(Walk::still(root).collect::<Result<_>>()?);
     entries_differ(&present, manifest, trust, meter, |entry| full_path(root, &entry.path))

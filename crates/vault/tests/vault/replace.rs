@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::common::{Place, describe, populate};
+use crate::common::{Mount, Place, describe, populate};
 use mainstay_vault::{SnapshotId, Unwatched, VaultError};
 
 /// A target that holds new data, with a backup of its old and one of its new data.
@@ -162,25 +161,6 @@ fn a_run_that_isnt_a_name_is_refused() {
     }
 }
 
-/// A tmpfs that is unmounted in the end. Needs root.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(path: PathBuf, options: &str) -> Self {
-        fs::create_dir(&path).unwrap();
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).status().unwrap();
-        assert!(status.success(), "these tests mount a tmpfs: run them as root");
-        Self(path)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 /// A mount point as target, for which the exchange is impossible.
 fn at_mount_point() -> (Mount, Scene) {
     let place = Place::new();
@@ -316,10 +296,7 @@ fn a_bind_mount_of_the_same_filesystem_is_replaced() {
     let place = Place::new();
     let data = place.data("data", "old");
     let target = place.path("bound");
-    fs::create_dir(&target).unwrap();
-    let status = Command::new("mount").arg("--bind").args([&data, &target]).status().unwrap();
-    assert!(status.success(), "this test mounts: run it as root");
-    let mount = Mount(target.clone());
+    let mount = Mount::bind(&data, target.clone());
     let wanted = describe(&target);
     let old = place.backup(&target).id;
     fs::write(target.join("one"), "new").unwrap();
