@@ -23,11 +23,14 @@ use crate::durable;
 use crate::entry::What;
 use crate::error::{Result, VaultError};
 use crate::manifest::Manifest;
-use crate::moves::{Moves, NEW, OLD};
+use crate::moves::{Moves, NEW, OLD, step};
 use crate::replace::{Replacement, listed};
-use crate::restore::attributes;
+use crate::restore::{attributes, bytes_to_write};
 use crate::staged::Staging;
 use crate::walk::STAGE_PREFIX;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// Reading a byte out of the repository costs about as much as copying so many.
 const COPIES: u64 = 4;
@@ -93,7 +96,8 @@ pub(crate) fn run(replacement: &Replacement<'_>, present: &Manifest) -> Result<b
     let delta = Delta::between(present, &replacement.manifest);
     let snapshots = (&replacement.snapshot, &replacement.safety);
     let staging = Staging::plan(replacement.vault, snapshots, &delta, present, target)?;
-    let cost = staging.cost();
+    let mut cost = staging.cost();
+    cost.entries += delta.directories.len() as u64;
     let fits_whole = replacement.fits_whole()?;
     if !is_little(replacement, cost.fresh + (cost.bytes - cost.fresh) / COPIES, cost.entries) && fits_whole {
         return Ok(false);
@@ -108,7 +112,8 @@ pub(crate) fn run(replacement: &Replacement<'_>, present: &Manifest) -> Result<b
 
 /// Less than half of the work of a restore of everything.
 fn is_little(replacement: &Replacement<'_>, bytes: u64, entries: u64) -> bool {
-    let all = replacement.manifest.bytes() + replacement.manifest.entries.len() as u64 * ENTRY;
+    let wanted = &replacement.manifest.entries;
+    let all = bytes_to_write(wanted.iter()) + wanted.len() as u64 * ENTRY;
     2 * (bytes + entries * ENTRY) < all
 }
 
@@ -184,9 +189,12 @@ fn finish(replacement: &Replacement<'_>, moves: &Moves, stage: &Stage, known: &M
     if let Some(reason) = replacement.difference(&listed(target)?, known)? {
         return Err(VaultError::Foreign { target: target.clone(), reason });
     }
+    step(&stage.root)?;
     fs::rename(&stage.root, &stage.done).map_err(|error| VaultError::io("move", &stage.root, error))?;
     durable::sync_parent(&stage.done)?;
+    step(&stage.done)?;
     durable::remove(&stage.done)?;
+    step(target)?;
     // Work in the target's own directory changed its times.
     if let Some(root) = replacement.manifest.entries.first() {
         attributes(root, target)?;

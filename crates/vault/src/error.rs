@@ -132,6 +132,12 @@ pub enum VaultError {
         /// The directory.
         path: PathBuf,
     },
+    /// An export to a file that exists.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The safety backup isn't one of the target's present content.
     #[error("the safety snapshot {snapshot} does not hold what {} contains now: {difference}", target.display())]
     SafetyOutdated {
@@ -221,6 +227,7 @@ impl VaultError {
                 "Free some space on this filesystem; a restore needs room for a second copy."
             }
             Self::NotEmpty { .. } => "Give an empty or a new directory.",
+            Self::Exists { .. } => "Give another name, or `--overwrite`.",
             Self::SafetyOutdated { .. } => {
                 "Stop what writes there, make a new safety backup and try again; the target was left as it was."
             }

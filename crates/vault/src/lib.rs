@@ -5,6 +5,7 @@
 //! manifest before anything is replaced. The crate neither prints nor decides when to back up, starts
 //! no containers, and removes no finished snapshot.
 
+mod archive;
 mod backup;
 mod blocks;
 mod by_file;
@@ -14,6 +15,7 @@ mod delta;
 mod durable;
 mod entry;
 mod error;
+mod export;
 mod guard;
 mod ids;
 mod in_place;
@@ -29,6 +31,7 @@ mod replace;
 mod restore;
 mod source;
 mod staged;
+
 mod vault;
 mod walk;
 
@@ -36,6 +39,7 @@ pub use backup::{Backup, Pass};
 pub use content::Verified;
 pub use entry::{Entry, Stamp, What, Xattr};
 pub use error::{Result, VaultError};
+pub use export::{Exported, Format, Part};
 pub use ids::{Kind, SnapshotId, Tags};
 pub use manifest::Manifest;
 pub use progress::{Monitor, Phase, Progress, Unwatched};

@@ -139,6 +139,7 @@ impl Moves {
             if !may_be_set(&path, entry, before.as_ref())? {
                 return Err(foreign(&path, "changed meanwhile"));
             }
+            step(&path)?;
             attributes(entry, &path)?;
         }
         durable::sync_each(&self.touched(target), target)
@@ -211,6 +212,7 @@ fn may_be_set(path: &Path, entry: &Entry, before: Option<&Entry>) -> Result<bool
 }
 
 fn make_directory(path: &Path) -> Result<()> {
+    step(path)?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && is_directory(path) => Ok(()),
         made => made.map_err(|error| VaultError::io("create", path, error)),
@@ -221,8 +223,16 @@ fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
+/// Where tests interrupt it.
+pub(crate) fn step(_path: &Path) -> Result<()> {
+    #[cfg(test)]
+    crate::by_file::tests::step(_path)?;
+    Ok(())
+}
+
 /// Moves without overwriting.
 fn rename(from: &Path, to: &Path) -> Result<()> {
+    step(to)?;
     let moved = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every filesystem can. Nothing was there a moment ago, and nobody is at work here.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::rename(from, to),

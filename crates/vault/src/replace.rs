@@ -18,6 +18,7 @@ use crate::compare::{
 use crate::durable;
 use crate::entry::{Entry, full_path};
 use crate::error::{Result, VaultError};
+use crate::guard::caught;
 use crate::ids::SnapshotId;
 use crate::in_place;
 use crate::manifest::Manifest;
@@ -76,7 +77,7 @@ impl Vault {
             run,
             meter: &meter,
         };
-        watched(monitor, &meter, || replacement.run())
+        watched(monitor, &meter, || caught("put the data back", || replacement.run()))
     }
 }
 

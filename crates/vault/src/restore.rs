@@ -18,6 +18,7 @@ use crate::content::Content;
 use crate::durable;
 use crate::entry::{Entry, Stamp, What, full_path, xattr_names};
 use crate::error::{Result, VaultError};
+use crate::guard::caught;
 use crate::ids::SnapshotId;
 use crate::manifest::Manifest;
 use crate::parallel;
@@ -63,7 +64,7 @@ impl Vault {
         let snapshot = self.snapshot(id)?;
         let manifest = self.manifest_of(&snapshot)?;
         let meter = Meter::new(Phase::Restoring, Some(manifest.bytes()));
-        watched(monitor, &meter, || {
+        let work = || {
             let content = self.content(&snapshot, &manifest)?;
             be_empty(empty_dir)?;
             let is_dir = manifest.entries.first().is_some_and(|root| root.what == What::Dir);
@@ -73,7 +74,8 @@ impl Vault {
             };
             write(&content, &manifest, &root, &meter)?;
             Ok(Restored::of(&manifest))
-        })
+        };
+        watched(monitor, &meter, || caught("restore", work))
     }
 
     /// Restores one file or one directory of a backup: `path`, relative to the root of the backup, becomes
@@ -98,13 +100,14 @@ impl Vault {
             return Err(VaultError::UnknownPath { snapshot: id.clone(), path: path.to_owned() });
         }
         let meter = Meter::new(Phase::Restoring, Some(part.bytes()));
-        watched(monitor, &meter, || {
+        let work = || {
             let mut content = self.content(&snapshot, &manifest)?;
             content.narrow(path);
             be_empty(empty_dir)?;
             write(&content, &part, &empty_dir.join(name), &meter)?;
             Ok(Restored::of(&part))
-        })
+        };
+        watched(monitor, &meter, || caught("restore", work))
     }
 
     /// What a restore beside `target` would need, and what there is.
@@ -136,12 +139,16 @@ impl Manifest {
 
 /// See [`Vault::room_for_restore`].
 pub(crate) fn room(manifest: &Manifest, target: &Path) -> Result<Room> {
-    let rounded = |entry: &Entry| entry.size().min(entry.allocated).div_ceil(BLOCK) * BLOCK;
-    let files: u64 = manifest.entries.iter().filter(|entry| entry.hardlink.is_none()).map(rounded).sum();
-    let needed = files + manifest.entries.len() as u64 * BLOCK / 4;
+    let needed = bytes_to_write(manifest.entries.iter()) + manifest.entries.len() as u64 * BLOCK / 4;
     let existing = target.ancestors().find(|path| path.exists()).unwrap_or(target);
     let stat = rustix::fs::statvfs(existing).map_err(|error| VaultError::io("look at", existing, error))?;
     Ok(Room { needed, available: stat.f_bavail.saturating_mul(stat.f_frsize) })
+}
+
+/// What the content of entries takes on a disk, without holes.
+pub(crate) fn bytes_to_write<'a>(entries: impl Iterator<Item = &'a Entry>) -> u64 {
+    let first_names = entries.filter(|entry| entry.hardlink.is_none());
+    first_names.map(|entry| entry.size().min(entry.allocated).div_ceil(BLOCK) * BLOCK).sum()
 }
 
 /// Makes the directory if it doesn't exist.

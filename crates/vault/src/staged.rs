@@ -23,12 +23,11 @@ use crate::manifest::{Manifest, difference, shown};
 use crate::nodes::Nodes;
 use crate::parallel;
 use crate::progress::{Meter, Phase};
-use crate::restore::{attributes, make, write_file};
+use crate::restore::{attributes, bytes_to_write, make, write_file};
 use crate::vault::{Listed, Vault};
 
 /// Smaller files aren't worth a look at their blocks.
 const LARGE: u64 = 4 << 20;
-const BLOCK: u64 = 4096;
 
 /// Something to be made, with what the repository knows of it.
 struct Item<'a> {
@@ -95,10 +94,11 @@ impl<'a> Staging<'a> {
         Ok(Self { content, items, target })
     }
 
+    /// Without the directories.
     pub(crate) fn cost(&self) -> Cost {
         let mut cost = Cost { bytes: 0, fresh: 0, entries: self.items.len() as u64 };
-        for item in self.items.iter().filter(|item| item.entry.hardlink.is_none()) {
-            let bytes = item.entry.size().min(item.entry.allocated).div_ceil(BLOCK) * BLOCK;
+        for item in &self.items {
+            let bytes = bytes_to_write(std::iter::once(item.entry));
             cost.bytes += bytes;
             cost.fresh += item.parts.as_ref().map_or(bytes, |parts| parts.fresh_bytes().min(bytes));
         }

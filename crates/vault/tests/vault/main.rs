@@ -6,6 +6,7 @@
 mod by_file;
 mod common;
 mod damage;
+mod fidelity;
 mod killed_restore;
 mod one_path;
 mod reading;
