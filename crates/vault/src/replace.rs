@@ -106,7 +106,9 @@ impl Replacement<'_> {
             return Ok(());
         }
         self.check_room_for(room(&self.manifest, &self.target)?.needed)?;
-        if is_mount_point || !self.exchange(stage)? {
+        // What fails was a copy: it isn't to fill the disk until somebody tries again.
+        let copied = if is_mount_point { Ok(false) } else { self.exchange(stage) };
+        if !copied.inspect_err(|_| drop(durable::remove(stage)))? {
             durable::remove(stage)?;
             in_place::run(self)
         } else {

@@ -13,3 +13,4 @@ mod reading;
 mod replace;
 mod restic;
 mod round_trip;
+mod speed;
