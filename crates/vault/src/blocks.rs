@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustic_core::DataId;
 use rustic_core::repofile::Node;
-use rustix::fs::{Mode, OFlags, SeekFrom, copy_file_range, open, seek};
+use rustix::fs::{Mode, OFlags, SeekFrom, open, seek};
 use rustix::io::Errno;
 
 use crate::content::Content;
@@ -52,35 +52,90 @@ impl Parts {
         self.0.iter().filter(|part| part.fresh.is_some()).map(|part| part.length).sum()
     }
 
-    /// Bytes in all.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.last().map_or(0, |last| last.offset + last.length)
-    }
-
-    /// Fills the new, empty file `to`.
+    /// Fills a new, empty file; the result is the hash of what was written.
     pub(crate) fn write(
         &self,
         content: &Content<'_>,
         from: &Path,
-        to: &File,
-        to_path: &Path,
+        to: (&File, &Path),
         meter: &Meter,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let read = |error: Errno| VaultError::io("read", from, error);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let from_file = File::from(open(from, flags, Mode::empty()).map_err(read)?);
-        let written = |error: std::io::Error| VaultError::io("write", to_path, error);
+        let written = |error: std::io::Error| VaultError::io("write", to.1, error);
+        let mut copy = Copy { to: to.0, at: 0, hasher: blake3::Hasher::new(), meter, buffer: vec![0; STEP] };
         for part in &self.0 {
-            meter.check()?;
             match &part.fresh {
-                Some(id) => write_block(to, &content.block(id)?, part.offset).map_err(written)?,
-                None => copy(&from_file, to, part.offset, part.length, meter)
-                    .map_err(|error| meter.check().err().unwrap_or_else(|| written(error)))?,
+                Some(id) => {
+                    meter.check()?;
+                    copy.block(&content.block(id)?).map_err(written)?;
+                }
+                None => copy.range(&from_file, from, part.offset + part.length, written)?,
             }
-            meter.bytes(part.length);
         }
         // A hole at the end.
-        to.set_len(self.bytes()).map_err(written)
+        to.0.set_len(copy.at).map_err(written)?;
+        Ok(copy.hasher.finalize().to_hex().to_string())
+    }
+}
+
+/// So much that it stays in a processor's cache, between being read, hashed and written.
+const STEP: usize = 256 << 10;
+
+/// A file that grows from its start.
+struct Copy<'a> {
+    to: &'a File,
+    at: u64,
+    hasher: blake3::Hasher,
+    meter: &'a Meter,
+    buffer: Vec<u8>,
+}
+
+impl Copy<'_> {
+    fn block(&mut self, block: &[u8]) -> std::io::Result<()> {
+        self.hasher.update(block);
+        write_block(self.to, block, self.at)?;
+        self.at += block.len() as u64;
+        self.meter.bytes(block.len() as u64);
+        Ok(())
+    }
+
+    /// Copies up to `end`, without reading the holes.
+    fn range(
+        &mut self,
+        from: &File,
+        path: &Path,
+        end: u64,
+        written: impl Fn(std::io::Error) -> VaultError,
+    ) -> Result<()> {
+        let read = |error: std::io::Error| VaultError::io("read", path, error);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while self.at < end {
+            let data = match seek(from, SeekFrom::Data(self.at)) {
+                Ok(data) => data.min(end),
+                // Nothing but a hole.
+                Err(Errno::NXIO) => end,
+                // The filesystem knows of no holes.
+                Err(Errno::INVAL) => self.at,
+                Err(error) => return Err(read(error.into())),
+            };
+            let is_hole = data > self.at;
+            let stop = if is_hole { data } else { seek(from, SeekFrom::Hole(data)).unwrap_or(end).min(end) };
+            let stop = stop.max(self.at + 1);
+            while self.at < stop {
+                self.meter.check()?;
+                let length = usize::try_from(stop - self.at).unwrap_or(STEP).min(STEP);
+                if is_hole {
+                    buffer[..length].fill(0);
+                } else {
+                    from.read_exact_at(&mut buffer[..length], self.at).map_err(read)?;
+                }
+                self.block(&buffer[..length]).map_err(&written)?;
+            }
+        }
+        self.buffer = buffer;
+        Ok(())
     }
 }
 
@@ -95,46 +150,4 @@ fn blocks(content: &Content<'_>, node: &Node) -> Result<Vec<(u64, u64, DataId)>>
         Ok(block)
     })
     .collect()
-}
-
-/// So much at a time that a cancellation is seen soon.
-const STEP: u64 = 16 << 20;
-
-/// Copies a range, without its holes.
-fn copy(from: &File, to: &File, start: u64, length: u64, meter: &Meter) -> std::io::Result<()> {
-    let end = start + length;
-    let mut at = start;
-    while at < end {
-        let data = match seek(from, SeekFrom::Data(at)) {
-            Ok(data) if data < end => data,
-            // Nothing but a hole.
-            Ok(_) | Err(Errno::NXIO) => break,
-            // The filesystem knows of no holes.
-            Err(Errno::INVAL) => at,
-            Err(error) => return Err(error.into()),
-        };
-        let stop = seek(from, SeekFrom::Hole(data)).unwrap_or(end).min(end).max(data + 1);
-        at = data;
-        while at < stop {
-            meter.check().map_err(std::io::Error::other)?;
-            at += copy_some(from, to, at, (stop - at).min(STEP))?;
-        }
-    }
-    Ok(())
-}
-
-/// Copies some of a range, at least one byte.
-fn copy_some(from: &File, to: &File, at: u64, length: u64) -> std::io::Result<u64> {
-    let (mut read, mut write) = (at, at);
-    let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-    match copy_file_range(from, Some(&mut read), to, Some(&mut write), wanted) {
-        Ok(copied) if copied > 0 => Ok(copied as u64),
-        Ok(_) | Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            let mut buffer = vec![0; wanted.min(1 << 20)];
-            from.read_exact_at(&mut buffer, at)?;
-            write_block(to, &buffer, at)?;
-            Ok(buffer.len() as u64)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

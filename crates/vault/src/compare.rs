@@ -55,13 +55,14 @@ pub(crate) fn entries_differ(
     if let Some(what) = metadata_difference(present, manifest) {
         return Ok(Some(what));
     }
-    let to_read: Vec<_> = present
+    let mut to_read: Vec<_> = present
         .entries
         .iter()
         .zip(&manifest.entries)
         .filter(|(now, then)| now.is_file() && !(trust == Trust::Untouched && now.untouched_since(then)))
         .filter(|(now, _)| now.hardlink.is_none())
         .collect();
+    to_read.sort_by_key(|(now, _)| std::cmp::Reverse(now.size()));
     contents_differ(&to_read, meter, locate)
 }
 
@@ -95,8 +96,10 @@ pub(crate) fn contents_unknown<'a>(
         let all = known.iter().filter_map(|entries| entries.get(&*now.path));
         all.into_iter().any(|before| before.what == then.what && now.untouched_since(before))
     };
-    let to_read: Vec<_> =
+    let mut to_read: Vec<_> =
         pairs.filter(|(now, then)| now.is_file() && now.hardlink.is_none() && !is_known(now, then)).collect();
+    // So that no processor is left with a large one in the end.
+    to_read.sort_by_key(|(now, _)| std::cmp::Reverse(now.size()));
     meter.enter(Phase::Comparing, Some(to_read.iter().map(|(now, _)| now.size()).sum()));
     contents_differ(&to_read, meter, |entry| full_path(root, &entry.path))
 }

@@ -109,7 +109,7 @@ impl<'a> Staging<'a> {
     pub(crate) fn fill(&self, directory: &Path, meter: &Meter) -> Result<()> {
         let bytes = self.items.iter().filter(|item| item.entry.hardlink.is_none());
         meter.enter(Phase::Restoring, Some(bytes.map(|item| item.entry.size()).sum()));
-        let numbers: Vec<_> = (0..self.items.len()).collect();
+        let numbers = self.largest_first();
         parallel::for_each(&numbers, meter, |number| self.make_file(*number, directory, meter))?;
         let mut first_names: HashMap<&Path, PathBuf> = HashMap::new();
         for (number, item) in self.items.iter().enumerate() {
@@ -130,6 +130,13 @@ impl<'a> Staging<'a> {
         self.compare(directory, meter)
     }
 
+    /// So that no processor is left with a large one in the end.
+    fn largest_first(&self) -> Vec<usize> {
+        let mut numbers: Vec<_> = (0..self.items.len()).collect();
+        numbers.sort_by_key(|number| std::cmp::Reverse(self.items[*number].entry.size()));
+        numbers
+    }
+
     /// First names of regular files.
     fn files(&self) -> impl Iterator<Item = (usize, &Item<'a>)> {
         self.items.iter().enumerate().filter(|(_, item)| is_first_name(item.entry))
@@ -142,8 +149,8 @@ impl<'a> Staging<'a> {
         if let (Some(parts), What::File { blake3, .. }) = (&item.parts, &item.entry.what) {
             let from = full_path(self.target, &item.entry.path);
             let file = new_file(&path)?;
-            parts.write(&self.content, &from, &file, &path, meter)?;
-            if hash(&path, meter)? == *blake3 {
+            if parts.write(&self.content, &from, (&file, &path), meter)? == *blake3 {
+                meter.file();
                 return Ok(());
             }
             // The blocks are those of another file: everything is in the repository.
@@ -155,7 +162,7 @@ impl<'a> Staging<'a> {
     /// Reads everything that was made, from the disk.
     fn compare(&self, directory: &Path, meter: &Meter) -> Result<()> {
         meter.enter(Phase::Comparing, Some(self.files().map(|(_, item)| item.entry.size()).sum()));
-        let numbers: Vec<_> = (0..self.items.len()).collect();
+        let numbers = self.largest_first();
         parallel::for_each(&numbers, meter, |number| {
             let (item, path) = (&self.items[*number], directory.join(number.to_string()));
             match self.difference(item, directory, *number, meter)? {
@@ -190,7 +197,7 @@ impl<'a> Staging<'a> {
             return Ok(Some("the modification time differs"));
         }
         match &item.entry.what {
-            // What was made of parts has been read.
+            // Large ones that were made of parts were hashed on the way, and are read in their place.
             What::File { blake3, .. } if is_first_name(item.entry) && item.parts.is_none() => {
                 Ok((hash(&full, meter)? != *blake3).then_some("the content differs"))
             }
