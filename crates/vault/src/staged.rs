@@ -222,3 +222,56 @@ fn new_file(path: &Path) -> Result<File> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     made.map_err(|error| VaultError::io("write", path, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::Pass;
+    use crate::ids::{Kind, Tags};
+    use crate::progress::Unwatched;
+    use crate::replace::listed;
+
+    /// Blocks are only taken from a file that is as the safety snapshot has it. Should that ever be wrong, the
+    /// hash tells.
+    #[test]
+    fn a_file_made_of_wrong_blocks_is_read_from_the_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::open_or_create(&dir.path().join("state")).unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let mut content: Vec<u8> = (0..6_u32 << 20).map(|number| (number >> 12) as u8).collect();
+        let back_up = || {
+            let [run, project, service, mount] = ["r", "p", "s", "m"].map(str::to_owned);
+            let tags = Tags { run, project, service, mount, kind: Kind::Manual };
+            let id = vault.backup(&data, &tags, Pass::Still, &Unwatched).unwrap().id;
+            let listed = vault.snapshot(&id).unwrap();
+            let manifest = vault.manifest_of(&listed).unwrap();
+            (listed, manifest)
+        };
+        fs::write(data.join("large"), &content).unwrap();
+        let (old, wanted) = back_up();
+        content[3 << 20] ^= 1;
+        fs::write(data.join("large"), &content).unwrap();
+        let (safety, present) = back_up();
+        assert_eq!(listed(&data).unwrap().entries.len(), 2);
+
+        let meter = Meter::new(Phase::Restoring, None);
+        for (number, wrong) in [false, true].into_iter().enumerate() {
+            if wrong {
+                content[5 << 20] ^= 1;
+                fs::write(data.join("large"), &content).unwrap();
+            }
+            let delta = Delta::between(&present, &wanted);
+            let staging = Staging::plan(&vault, (&old, &safety), &delta, &present, &data).unwrap();
+            let cost = staging.cost();
+            assert_eq!((cost.bytes, cost.fresh), (6 << 20, 1 << 20), "one block of six");
+            let to = dir.path().join(number.to_string());
+            fs::create_dir(&to).unwrap();
+            staging.fill(&to, &meter).unwrap();
+            let What::File { blake3, .. } = &wanted.entries[1].what else { panic!("no file") };
+            assert_eq!(blake3::hash(&fs::read(to.join("0")).unwrap()).to_hex().as_str(), blake3);
+        }
+    }
+}
