@@ -50,8 +50,8 @@ pub enum Command {
     Plan(UpdateArgs),
     /// Update a service: back up, edit, pull, replace, verify, watch, and roll back by itself if it turns out bad
     Update(UpdateArgs),
-    /// Back up a service's data and configuration while it runs
-    Backup(ServiceArgs),
+    /// Back up a service's data and configuration while it runs; or export a backup
+    Backup(BackupArgs),
     /// List backups
     Backups(BackupsArgs),
     /// Put the data of a backup in place, after a safety snapshot of what is there
@@ -92,6 +92,74 @@ pub struct ServiceArgs {
     /// Don't ask
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// `backup`.
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct BackupArgs {
+    /// What to do with backups, if not to make one. A service of such a name is PROJECT/NAME.
+    #[command(subcommand)]
+    pub action: Option<BackupAction>,
+    /// SERVICE if one running project has it, else PROJECT/SERVICE
+    #[arg(required = true)]
+    pub service: Option<String>,
+    /// How the service is asked.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
+    /// Override a required finding by its name (can be given several times)
+    #[arg(long, value_name = "CHECK")]
+    pub force: Vec<String>,
+    /// Don't ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+impl BackupArgs {
+    /// The service that is to be backed up, if that is what is to be done.
+    pub fn service(&self) -> Option<ServiceArgs> {
+        Some(ServiceArgs {
+            service: self.service.clone()?,
+            probes: self.probes.clone(),
+            force: self.force.clone(),
+            yes: self.yes,
+        })
+    }
+}
+
+/// What can be done with backups.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BackupAction {
+    /// Write a backup as a tar archive; below a directory for each mount
+    Export(ExportArgs),
+}
+
+/// `backup export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// SERVICE, PROJECT/SERVICE, or the beginning of a snapshot's id
+    #[arg(value_name = "SERVICE|SNAPSHOT")]
+    pub what: String,
+    /// Which of the service's backups.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+    /// FILE.tar.zst, FILE.tar, or `-` for tar.zst on standard output
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Replace the file if there is one
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Which backup of a service.
+#[derive(Clone, Debug, Args)]
+pub struct ChoiceArgs {
+    /// The backup of this run [default: the newest one]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// Which of the run's backups: live, cutover, safety, manual [default: cutover, else live or manual]
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
 }
 
 /// `check`.
@@ -166,15 +234,15 @@ pub struct RestoreArgs {
     /// The service.
     #[command(flatten)]
     pub service: ServiceArgs,
-    /// Restore the backup of this run [default: the newest one]
-    #[arg(long, value_name = "RUN")]
-    pub run: Option<String>,
-    /// Which of the run's backups: live, cutover, safety, manual [default: cutover, else live or manual]
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<String>,
+    /// Which backup.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
     /// Restore into this empty directory instead; the service is not touched
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+    /// With --to: only this file or directory. A path in the container, or in the mount, or MOUNT:PATH
+    #[arg(long, value_name = "PATH")]
+    pub only: Option<PathBuf>,
 }
 
 /// `prune`.
@@ -223,4 +291,32 @@ pub struct ShowArgs {
 pub struct ResumeArgs {
     /// The run's id, or the beginning of it [default: the newest unfinished run]
     pub run: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_backup_is_made_or_exported() {
+        let backup = |words: &[&str]| match Cli::try_parse_from([&["mainstay", "backup"], words].concat()) {
+            Ok(Cli { command: Command::Backup(args), .. }) => {
+                let exported = args.action.is_some();
+                Some((exported, args.service().map(|service| service.service)))
+            }
+            _ => None,
+        };
+        assert_eq!(backup(&["app", "-y"]), Some((false, Some("app".to_owned()))));
+        assert_eq!(backup(&["shop/export"]), Some((false, Some("shop/export".to_owned()))));
+        assert_eq!(backup(&["export", "app", "--to", "-"]), Some((true, None)));
+        assert_eq!(backup(&["export", "--to", "x.tar"]), None);
+        assert_eq!(backup(&[]), None);
+    }
 }

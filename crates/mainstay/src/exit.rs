@@ -61,7 +61,9 @@ fn code(problem: &str) -> u8 {
         "interrupted" | "declined" => INTERRUPTED,
         "locked" => LOCKED,
         "usage" | "unknown-service" | "ambiguous-service" | "unknown-run" | "unknown-backup"
-        | "config-invalid" | "config-unreadable" | "variable-name" | "image-reference" => USAGE,
+        | "unknown-path" | "config-invalid" | "config-unreadable" | "variable-name" | "image-reference" => {
+            USAGE
+        }
         _ if ["engine-", "state-", "journal-", "vault-", "lock-", "signals-", "registry-"]
             .iter()
             .any(|prefix| problem.starts_with(prefix)) =>

@@ -13,7 +13,7 @@ use crate::entry::{Entry, What, full_path};
 use crate::error::{Result, VaultError};
 use crate::manifest::{Manifest, difference, shown};
 use crate::parallel;
-use crate::progress::Meter;
+use crate::progress::{Meter, Phase};
 use crate::walk::Walk;
 
 /// Which files needn't be read.
@@ -33,8 +33,12 @@ pub(crate) fn first_difference(
     trust: Trust,
     meter: &Meter,
 ) -> Result<Option<String>> {
-    if !root.try_exists().map_err(|error| VaultError::io("look at", root, error))? {
-        return Ok(Some("it doesn't exist".to_owned()));
+    match std::fs::symlink_metadata(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Some("it doesn't exist".to_owned()));
+        }
+        Err(error) => return Err(VaultError::io("look at", root, error)),
+        Ok(_) => {}
     }
     let present = Manifest::new(Walk::still(root).collect::<Result<_>>()?);
     entries_differ(&present, manifest, trust, meter, |entry| full_path(root, &entry.path))
@@ -51,14 +55,62 @@ pub(crate) fn entries_differ(
     if let Some(what) = metadata_difference(present, manifest) {
         return Ok(Some(what));
     }
-    let to_read: Vec<_> = present
+    let mut to_read: Vec<_> = present
         .entries
         .iter()
         .zip(&manifest.entries)
         .filter(|(now, then)| now.is_file() && !(trust == Trust::Untouched && now.untouched_since(then)))
         .filter(|(now, _)| now.hardlink.is_none())
         .collect();
-    let read = parallel::for_each(&to_read, meter, |(now, then)| {
+    to_read.sort_by_key(|(now, _)| std::cmp::Reverse(now.size()));
+    contents_differ(&to_read, meter, locate)
+}
+
+/// Compares everything, also times of all kinds of entries but the root's. A file that one of `known` had
+/// in the same state, with the wanted hash, isn't read.
+pub(crate) fn exact_difference(
+    root: &Path,
+    (present, manifest): (&Manifest, &Manifest),
+    known: &[&Manifest],
+    meter: &Meter,
+) -> Result<Option<String>> {
+    if let Some(what) = metadata_difference(present, manifest) {
+        return Ok(Some(what));
+    }
+    let pairs = || present.entries.iter().zip(&manifest.entries);
+    if let Some((now, _)) = pairs().skip(1).find(|(now, then)| now.mtime != then.mtime) {
+        return Ok(Some(format!("{}: the modification time differs", shown(&now.path))));
+    }
+    contents_unknown(root, pairs(), known, meter)
+}
+
+/// Reads the files that nothing is known of.
+pub(crate) fn contents_unknown<'a>(
+    root: &Path,
+    pairs: impl Iterator<Item = (&'a Entry, &'a Entry)>,
+    known: &[&Manifest],
+    meter: &Meter,
+) -> Result<Option<String>> {
+    let known: Vec<_> = known.iter().map(|manifest| manifest.by_path()).collect();
+    let is_known = |now: &Entry, then: &Entry| {
+        let all = known.iter().filter_map(|entries| entries.get(&*now.path));
+        all.into_iter().any(|before| before.what == then.what && now.untouched_since(before))
+    };
+    let mut to_read: Vec<_> =
+        pairs.filter(|(now, then)| now.is_file() && now.hardlink.is_none() && !is_known(now, then)).collect();
+    // So that no processor is left with a large one in the end.
+    to_read.sort_by_key(|(now, _)| std::cmp::Reverse(now.size()));
+    meter.enter(Phase::Comparing, Some(to_read.iter().map(|(now, _)| now.size()).sum()));
+    contents_differ(&to_read, meter, |entry| full_path(root, &entry.path))
+}
+
+/// Reads the files of entries and compares their hashes.
+fn contents_differ(
+    to_read: &[(&Entry, &Entry)],
+    meter: &Meter,
+    locate: impl Fn(&Entry) -> std::path::PathBuf + Sync,
+) -> Result<Option<String>> {
+    let read = parallel::for_each(to_read, meter, |(now, then)| {
         let What::File { blake3, .. } = &then.what else { return Ok(()) };
         let path = locate(now);
         if hash(&path, meter)? == *blake3 {
@@ -75,7 +127,7 @@ pub(crate) fn entries_differ(
     }
 }
 
-fn metadata_difference(present: &Manifest, manifest: &Manifest) -> Option<String> {
+pub(crate) fn metadata_difference(present: &Manifest, manifest: &Manifest) -> Option<String> {
     for (now, then) in present.entries.iter().zip(&manifest.entries) {
         if now.path != then.path {
             let (path, what) = if now.path < then.path {
@@ -94,7 +146,7 @@ fn metadata_difference(present: &Manifest, manifest: &Manifest) -> Option<String
 }
 
 /// BLAKE3 of a file's content.
-fn hash(path: &Path, meter: &Meter) -> Result<String> {
+pub(crate) fn hash(path: &Path, meter: &Meter) -> Result<String> {
     let io = |error: std::io::Error| VaultError::io("read", path, error);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file =

@@ -77,7 +77,33 @@ impl Vault {
     }
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
+    /// Of a snapshot whose trees nobody looked at yet.
+    pub(crate) fn bare(vault: &'a Vault, id: &SnapshotId) -> Result<Self> {
+        let (nodes, trees) = (Vec::new(), Vec::new());
+        Ok(Self {
+            id: id.clone(),
+            directory: vault.path(),
+            cipher_key: vault.cipher_key(),
+            repository: vault.indexed()?,
+            nodes,
+            trees,
+        })
+    }
+
+    /// With the index.
+    pub(crate) fn repository(&self) -> &Repository<IndexedFullStatus> {
+        &self.repository
+    }
+
+    /// Leaves only what is at or below a path of the backup, which becomes the root.
+    pub(crate) fn narrow(&mut self, path: &Path) {
+        self.nodes.retain(|(node, _)| node.starts_with(path));
+        for (node, _) in &mut self.nodes {
+            *node = node.strip_prefix(path).map(Path::to_owned).unwrap_or_default();
+        }
+    }
+
     /// The nodes beside the entries of the manifest; both are known to be in the same order.
     pub(crate) fn with_entries<'m>(
         &'m self,
@@ -161,11 +187,6 @@ impl Content<'_> {
         VaultError::Damaged { snapshot: self.id.clone(), what: what.to_owned(), pack: Some(path) }
     }
 
-    /// With the index.
-    pub(crate) fn repository(&self) -> &Repository<IndexedFullStatus> {
-        &self.repository
-    }
-
     /// What opens its blobs.
     pub(crate) fn cipher_key(&self) -> &Key {
         self.cipher_key
@@ -181,10 +202,7 @@ impl Content<'_> {
         let What::File { size, blake3 } = &entry.what else { return Ok(()) };
         let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
         for id in node.content.iter().flatten() {
-            let block = self
-                .repository
-                .get_blob_cached(&BlobId::from(*id), BlobType::Data)
-                .map_err(|error| self.lost(&error, id))?;
+            let block = self.block(id)?;
             hasher.update(&block);
             length += block.len() as u64;
             take(&block)?;
@@ -194,6 +212,12 @@ impl Content<'_> {
         } else {
             Err(self.damage(format!("the content of {} isn't what was read", shown(&entry.path))))
         }
+    }
+
+    /// One block of a file.
+    pub(crate) fn block(&self, id: &DataId) -> Result<impl std::ops::Deref<Target = [u8]> + use<>> {
+        let block = self.repository.get_blob_cached(&BlobId::from(*id), BlobType::Data);
+        block.map_err(|error| self.lost(&error, id))
     }
 
     /// A block that can't be read.

@@ -88,6 +88,14 @@ pub enum VaultError {
         /// What was asked for.
         id: String,
     },
+    /// A snapshot holds no entry of this path.
+    #[error("snapshot {snapshot} holds no {}", path.display())]
+    UnknownPath {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// What was asked for, relative to the root of the backup.
+        path: PathBuf,
+    },
     /// Several snapshots begin with this identifier.
     #[error("{count} snapshots begin with {id}")]
     AmbiguousSnapshot {
@@ -136,6 +144,12 @@ pub enum VaultError {
     #[error("{} is not empty", path.display())]
     NotEmpty {
         /// The directory.
+        path: PathBuf,
+    },
+    /// An export to a file that exists.
+    #[error("{} exists", path.display())]
+    Exists {
+        /// The file.
         path: PathBuf,
     },
     /// The safety backup isn't one of the target's present content.
@@ -216,6 +230,9 @@ impl VaultError {
             Self::UnknownSnapshot { .. } | Self::AmbiguousSnapshot { .. } => {
                 "List the backups and give more of the identifier."
             }
+            Self::UnknownPath { .. } => {
+                "Check the spelling; restoring the whole backup with `--to DIR` shows what it holds."
+            }
             Self::Manifest { .. } => {
                 "Make a new backup. The data itself may be fine: `restic check --read-data` tells."
             }
@@ -227,6 +244,7 @@ impl VaultError {
                 "Free some space on this filesystem; a restore needs room for a second copy."
             }
             Self::NotEmpty { .. } => "Give an empty or a new directory.",
+            Self::Exists { .. } => "Give another name, or `--overwrite`.",
             Self::SafetyOutdated { .. } => {
                 "Stop what writes there, make a new safety backup and try again; the target was left as it was."
             }

@@ -33,6 +33,13 @@ pub(crate) fn strictly<T>(action: &'static str, work: impl FnOnce() -> RusticRes
     call(action, |_| false, work)
 }
 
+/// Work of ours that calls the library all along: a panic is an error. What it warns of is found by our
+/// own comparison.
+pub(crate) fn caught<T>(action: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(VaultError::Library { action, message: panic_text(&*panic) }))
+}
+
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
@@ -53,6 +60,7 @@ mod tests {
     #[test]
     fn a_panic_is_an_error() {
         assert_eq!(message(strictly("try", || panic!("gone {}", "wrong"))), "gone wrong");
+        assert_eq!(message(caught("try", || panic!("gone {}", "wrong"))), "gone wrong");
     }
 
     #[test]

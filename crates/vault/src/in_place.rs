@@ -87,12 +87,21 @@ fn is_directory(manifest: &Manifest) -> bool {
 
 /// Step 1. An unfinished `new` of an earlier call is made anew; `old` is still empty then.
 fn prepare(replacement: &Replacement<'_>, stage: &Stage) -> Result<()> {
+    let target = &replacement.target;
+    let io = |error| VaultError::io("look at", target, error);
+    let before = Entry::read(target, PathBuf::new()).map_err(io)?;
     durable::remove(&stage.root)?;
-    for directory in [&stage.root, &stage.old] {
-        durable::private_dir(directory)?;
-    }
-    replacement.restore(&stage.new)?;
-    mark(&stage.ready)
+    let prepare = || {
+        for directory in [&stage.root, &stage.old] {
+            durable::private_dir(directory)?;
+        }
+        replacement.restore(&stage.new)?;
+        mark(&stage.ready)
+    };
+    prepare().inspect_err(|_| {
+        // Nothing was moved yet: the target is left as it was, and the disk not fuller than it was.
+        let _ = durable::remove(&stage.root).and_then(|()| attributes(&before, target));
+    })
 }
 
 /// The old data, wherever its entries are by now, must be that of the safety snapshot.

@@ -5,12 +5,17 @@
 //! manifest before anything is replaced. The crate neither prints nor decides when to back up, starts no
 //! containers, and removes a finished snapshot only when told to.
 
+mod archive;
 mod backup;
+mod blocks;
+mod by_file;
 mod compare;
 mod content;
+mod delta;
 mod durable;
 mod entry;
 mod error;
+mod export;
 mod guard;
 mod hashing;
 mod ids;
@@ -20,6 +25,8 @@ mod lock;
 mod logsink;
 mod manifest;
 mod mounts;
+mod moves;
+mod nodes;
 mod parallel;
 mod progress;
 mod prune;
@@ -30,6 +37,8 @@ mod restore;
 mod retention;
 mod seal;
 mod source;
+mod staged;
+
 mod vault;
 mod walk;
 
@@ -37,6 +46,7 @@ pub use backup::{Backup, Pass};
 pub use content::Verified;
 pub use entry::{Entry, Stamp, What, Xattr};
 pub use error::{Result, VaultError};
+pub use export::{Exported, Format, Part};
 pub use ids::{Kind, SnapshotId, Tags};
 pub use inspect::Inspection;
 pub use manifest::Manifest;

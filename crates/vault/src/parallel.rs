@@ -46,3 +46,23 @@ fn guarded(work: impl FnOnce() -> Result<()>) -> Result<()> {
         Err(VaultError::Library { action: "work on a file", message: panic_text(&*panic) })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Phase;
+
+    #[test]
+    fn a_panic_in_any_thread_is_the_result() {
+        let meter = Meter::new(Phase::Restoring, None);
+        let items: Vec<_> = (0..100).collect();
+        let result = for_each(&items, &meter, |item| {
+            assert!(*item != 60, "the library gave up on {item}");
+            Ok(())
+        });
+        match result {
+            Err(VaultError::Library { message, .. }) => assert_eq!(message, "the library gave up on 60"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -11,23 +11,29 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::compare::{Trust, first_difference};
+use crate::by_file;
+use crate::compare::{
+    Trust, contents_unknown, entries_differ, exact_difference, first_difference, metadata_difference,
+};
 use crate::durable;
+use crate::entry::{Entry, full_path};
 use crate::error::{Result, VaultError};
+use crate::guard::caught;
 use crate::ids::SnapshotId;
 use crate::in_place;
 use crate::manifest::Manifest;
 use crate::mounts;
 use crate::progress::{Meter, Monitor, Phase, watched};
-use crate::restore::{self, Restored, room};
+use crate::restore::{self, Restored, attributes, room};
 use crate::vault::{Listed, Vault};
+use crate::walk::Walk;
 
 /// One replacement.
 pub(crate) struct Replacement<'a> {
     pub(crate) vault: &'a Vault,
     pub(crate) snapshot: Listed,
     pub(crate) manifest: Manifest,
-    pub(crate) safety: SnapshotId,
+    pub(crate) safety: Listed,
     pub(crate) safety_manifest: Manifest,
     pub(crate) target: PathBuf,
     pub(crate) run: &'a str,
@@ -38,7 +44,8 @@ impl Vault {
     /// Puts the data of a backup in the place of `target`, a directory or a file, which the safety
     /// backup must hold as it is now.
     ///
-    /// The data is restored beside the target (`.NAME.mainstay-RUN`), compared, and exchanged with it in
+    /// Where little differs, only that is put back, file by file, from a directory beside the target. Else
+    /// the data is restored beside the target (`.NAME.mainstay-RUN`), compared, and exchanged with it in
     /// one step; where that is impossible, as at a mount point, it is restored below the target and moved
     /// entry by entry. After an interruption the same call finishes it; if all is done, it does nothing.
     ///
@@ -65,12 +72,12 @@ impl Vault {
             manifest: self.manifest_of(&snapshot)?,
             safety_manifest: self.manifest_of(&safety_snapshot)?,
             snapshot,
-            safety: safety.clone(),
+            safety: safety_snapshot,
             target: std::fs::canonicalize(target).map_err(|error| VaultError::io("find", target, error))?,
             run,
             meter: &meter,
         };
-        watched(monitor, &meter, || replacement.run())
+        watched(monitor, &meter, || caught("put the data back", || replacement.run()))
     }
 }
 
@@ -79,21 +86,74 @@ impl Replacement<'_> {
         let stage = self.stage();
         if in_place::is_under_way(self) {
             in_place::run(self)?;
-        } else if self.target_differs_from(&self.manifest, Trust::Nothing)?.is_some() {
-            self.check_safety()?;
-            durable::remove(&stage)?;
-            self.check_room()?;
-            if self.is_mount_point()? || !self.exchange(&stage)? {
-                durable::remove(&stage)?;
-                in_place::run(self)?;
-            } else {
-                durable::sync_parent(&self.target)?;
+        } else if !by_file::resume(self)? {
+            let present = listed(&self.target)?;
+            if !self.is_right(&present)? {
+                self.put_back(&self.saved(present)?, &stage)?;
             }
         }
         // What is left here is the old data, which is in the safety snapshot, or an unfinished copy.
         durable::remove(&stage)?;
         durable::sync_parent(&self.target)?;
         Ok(Restored::of(&self.manifest))
+    }
+
+    /// File by file, by an exchange, or entry by entry.
+    fn put_back(&self, present: &Manifest, stage: &Path) -> Result<()> {
+        durable::remove(stage)?;
+        let is_mount_point = self.is_mount_point()?;
+        if by_file::run(self, present)? {
+            return Ok(());
+        }
+        self.check_room_for(room(&self.manifest, &self.target)?.needed)?;
+        // What fails was a copy: it isn't to fill the disk until somebody tries again.
+        let copied = if is_mount_point { Ok(false) } else { self.exchange(stage) };
+        if !copied.inspect_err(|_| drop(durable::remove(stage)))? {
+            durable::remove(stage)?;
+            in_place::run(self)
+        } else {
+            durable::sync_parent(&self.target)
+        }
+    }
+
+    /// Whether the target is as it is wanted already. If it is but for times of directories, these are set.
+    fn is_right(&self, present: &Manifest) -> Result<bool> {
+        let pairs = || present.entries.iter().zip(&self.manifest.entries);
+        let known = [&self.manifest, &self.safety_manifest];
+        if metadata_difference(present, &self.manifest).is_some()
+            || contents_unknown(&self.target, pairs(), &known, self.meter)?.is_some()
+        {
+            return Ok(false);
+        }
+        for (_, entry) in pairs().rev().filter(|(now, then)| now.mtime != then.mtime) {
+            attributes(entry, &full_path(&self.target, &entry.path))?;
+        }
+        Ok(true)
+    }
+
+    /// What the target holds, with its hashes: all of it is in the safety snapshot.
+    fn saved(&self, mut present: Manifest) -> Result<Manifest> {
+        let locate = |entry: &Entry| full_path(&self.target, &entry.path);
+        let (safety, trust) = (&self.safety_manifest, Trust::Untouched);
+        self.meter.enter(Phase::Comparing, None);
+        if let Some(difference) = entries_differ(&present, safety, trust, self.meter, locate)? {
+            return Err(self.outdated(difference));
+        }
+        for (now, then) in present.entries.iter_mut().zip(&safety.entries) {
+            now.what.clone_from(&then.what);
+        }
+        Ok(present)
+    }
+
+    /// The target must be as it was listed.
+    pub(crate) fn check_unchanged(&self, present: &Manifest) -> Result<()> {
+        let difference = self.target_differs_from(present, Trust::Untouched)?;
+        difference.map_or(Ok(()), |difference| Err(self.outdated(difference)))
+    }
+
+    /// In what the target isn't exactly as it is wanted; files that are `known` needn't be read.
+    pub(crate) fn difference(&self, present: &Manifest, known: &Manifest) -> Result<Option<String>> {
+        exact_difference(&self.target, (present, &self.manifest), &[known], self.meter)
     }
 
     /// Restores beside the target and exchanges both; `false` if the system can't.
@@ -121,20 +181,18 @@ impl Replacement<'_> {
 
     /// The safety snapshot must hold what the target holds now.
     pub(crate) fn check_safety(&self) -> Result<()> {
-        match self.target_differs_from(&self.safety_manifest, Trust::Untouched)? {
-            None => Ok(()),
-            Some(difference) => Err(VaultError::SafetyOutdated {
-                snapshot: self.safety.clone(),
-                target: self.target.clone(),
-                difference,
-            }),
-        }
+        self.check_unchanged(&self.safety_manifest)
+    }
+
+    fn outdated(&self, difference: String) -> VaultError {
+        let (snapshot, target) = (self.safety.id.clone(), self.target.clone());
+        VaultError::SafetyOutdated { snapshot, target, difference }
     }
 
     /// Whether the target itself is mounted, so that nothing beside it can be exchanged with it.
     ///
     /// What is mounted further below would be taken along, and emptied when the old data is removed.
-    fn is_mount_point(&self) -> Result<bool> {
+    pub(crate) fn is_mount_point(&self) -> Result<bool> {
         let mounts = mounts::at_or_below(&self.target)?;
         match mounts.iter().find(|mount| **mount != self.target) {
             None => Ok(!mounts.is_empty()),
@@ -145,20 +203,32 @@ impl Replacement<'_> {
         }
     }
 
-    fn check_room(&self) -> Result<()> {
+    /// Whether there is room for a copy of everything.
+    pub(crate) fn fits_whole(&self) -> Result<bool> {
         let room = room(&self.manifest, &self.target)?;
-        if room.needed <= room.available {
-            return Ok(());
-        }
-        Err(VaultError::NoSpace { path: self.target.clone(), needed: room.needed, available: room.available })
+        Ok(room.needed <= room.available)
     }
 
-    fn stage(&self) -> PathBuf {
+    /// Whether there is room for so many bytes.
+    pub(crate) fn check_room_for(&self, needed: u64) -> Result<()> {
+        let available = room(&self.manifest, &self.target)?.available;
+        if needed <= available {
+            return Ok(());
+        }
+        Err(VaultError::NoSpace { path: self.target.clone(), needed, available })
+    }
+
+    pub(crate) fn stage(&self) -> PathBuf {
         let mut name = OsString::from(".");
         name.push(self.target.file_name().unwrap_or_default());
         name.push(format!(".mainstay-{}", self.run));
         self.target.with_file_name(name)
     }
+}
+
+/// Everything at a path, without hashes.
+pub(crate) fn listed(path: &Path) -> Result<Manifest> {
+    Ok(Manifest::new(Walk::still(path).collect::<Result<_>>()?))
 }
 
 /// A run's name becomes part of a file name.

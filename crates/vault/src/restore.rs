@@ -5,10 +5,12 @@
 //! compared with the manifest. Written with our own code since the library reports failures of a restore
 //! as warnings and panics. Replaces nothing; see `replace`.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rustic_core::repofile::Node;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
 use crate::compare::{Trust, first_difference};
@@ -16,6 +18,7 @@ use crate::content::Content;
 use crate::durable;
 use crate::entry::{Entry, Stamp, What, full_path, xattr_names};
 use crate::error::{Result, VaultError};
+use crate::guard::caught;
 use crate::ids::SnapshotId;
 use crate::manifest::Manifest;
 use crate::parallel;
@@ -61,7 +64,7 @@ impl Vault {
         let snapshot = self.snapshot(id)?;
         let manifest = self.manifest_of(&snapshot)?;
         let meter = Meter::new(Phase::Restoring, Some(manifest.bytes()));
-        watched(monitor, &meter, || {
+        let work = || {
             let content = self.content(&snapshot, &manifest)?;
             be_empty(empty_dir)?;
             let is_dir = manifest.entries.first().is_some_and(|root| root.what == What::Dir);
@@ -71,7 +74,40 @@ impl Vault {
             };
             write(&content, &manifest, &root, &meter)?;
             Ok(Restored::of(&manifest))
-        })
+        };
+        watched(monitor, &meter, || caught("restore", work))
+    }
+
+    /// Restores one file or one directory of a backup: `path`, relative to the root of the backup, becomes
+    /// an entry of its own name in an empty or new directory. An empty path is the whole backup.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::UnknownPath`] if the backup holds no such entry; else as [`Vault::restore_to`].
+    pub fn restore_path(
+        &self,
+        id: &SnapshotId,
+        path: &Path,
+        empty_dir: &Path,
+        monitor: &dyn Monitor,
+    ) -> Result<Restored> {
+        let Some(name) = path.file_name() else { return self.restore_to(id, empty_dir, monitor) };
+        let _lock = self.lock()?;
+        let snapshot = self.snapshot(id)?;
+        let manifest = self.manifest_of(&snapshot)?;
+        let part = manifest.below(path);
+        if part.entries.is_empty() {
+            return Err(VaultError::UnknownPath { snapshot: id.clone(), path: path.to_owned() });
+        }
+        let meter = Meter::new(Phase::Restoring, Some(part.bytes()));
+        let work = || {
+            let mut content = self.content(&snapshot, &manifest)?;
+            content.narrow(path);
+            be_empty(empty_dir)?;
+            write(&content, &part, &empty_dir.join(name), &meter)?;
+            Ok(Restored::of(&part))
+        };
+        watched(monitor, &meter, || caught("restore", work))
     }
 
     /// What a restore beside `target` would need, and what there is.
@@ -84,14 +120,35 @@ impl Vault {
     }
 }
 
+impl Manifest {
+    /// Only what is at or below a path, which becomes the root. The first name of an inode there counts
+    /// as its first.
+    fn below(&self, path: &Path) -> Self {
+        let mut first: HashMap<&Path, PathBuf> = HashMap::new();
+        let inside = self.entries.iter().filter(|entry| entry.path.starts_with(path));
+        let entries = inside.map(|entry| {
+            let inode = entry.hardlink.as_deref().unwrap_or(&entry.path);
+            let below = entry.path.strip_prefix(path).map(Path::to_owned).unwrap_or_default();
+            let name = first.entry(inode).or_insert_with(|| below.clone());
+            let hardlink = (*name != below).then(|| name.clone());
+            Entry { path: below, hardlink, ..entry.clone() }
+        });
+        Self { entries: entries.collect() }
+    }
+}
+
 /// See [`Vault::room_for_restore`].
 pub(crate) fn room(manifest: &Manifest, target: &Path) -> Result<Room> {
-    let rounded = |entry: &Entry| entry.size().min(entry.allocated).div_ceil(BLOCK) * BLOCK;
-    let files: u64 = manifest.entries.iter().filter(|entry| entry.hardlink.is_none()).map(rounded).sum();
-    let needed = files + manifest.entries.len() as u64 * BLOCK / 4;
+    let needed = bytes_to_write(manifest.entries.iter()) + manifest.entries.len() as u64 * BLOCK / 4;
     let existing = target.ancestors().find(|path| path.exists()).unwrap_or(target);
     let stat = rustix::fs::statvfs(existing).map_err(|error| VaultError::io("look at", existing, error))?;
     Ok(Room { needed, available: stat.f_bavail.saturating_mul(stat.f_frsize) })
+}
+
+/// What the content of entries takes on a disk, without holes.
+pub(crate) fn bytes_to_write<'a>(entries: impl Iterator<Item = &'a Entry>) -> u64 {
+    let first_names = entries.filter(|entry| entry.hardlink.is_none());
+    first_names.map(|entry| entry.size().min(entry.allocated).div_ceil(BLOCK) * BLOCK).sum()
 }
 
 /// Makes the directory if it doesn't exist.
@@ -113,7 +170,9 @@ pub(crate) fn write(content: &Content<'_>, manifest: &Manifest, root: &Path, met
     directories(manifest, root)?;
     files(content, manifest, root, meter)?;
     for entry in &manifest.entries {
-        other(entry, root).map_err(|error| VaultError::io("create", full_path(root, &entry.path), error))?;
+        let (path, first) = (full_path(root, &entry.path), entry.hardlink.as_ref());
+        let first = first.map(|first| full_path(root, first));
+        make(entry, &path, first.as_deref()).map_err(|error| VaultError::io("create", &path, error))?;
     }
     let (directories, rest): (Vec<_>, Vec<_>) =
         manifest.entries.iter().partition(|entry| entry.what == What::Dir);
@@ -153,23 +212,35 @@ fn files(content: &Content<'_>, manifest: &Manifest, root: &Path, meter: &Meter)
         let path = full_path(root, &entry.path);
         let io = |error| VaultError::io("write", &path, error);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
-        let mut offset = 0;
-        content.read(entry, node, |block| {
-            meter.check()?;
-            write_block(&file, block, offset).map_err(io)?;
-            offset += block.len() as u64;
-            meter.bytes(block.len() as u64);
-            Ok(())
-        })?;
-        // A hole at the end.
-        file.set_len(offset).map_err(io)?;
-        meter.file();
-        Ok(())
+        write_file(content, (*entry, *node), &file, &path, meter)
     })
 }
 
+/// Fills a new, empty file.
+pub(crate) fn write_file(
+    content: &Content<'_>,
+    (entry, node): (&Entry, &Node),
+    file: &File,
+    path: &Path,
+    meter: &Meter,
+) -> Result<()> {
+    let io = |error| VaultError::io("write", path, error);
+    let mut offset = 0;
+    content.read(entry, node, |block| {
+        meter.check()?;
+        write_block(file, block, offset).map_err(io)?;
+        offset += block.len() as u64;
+        meter.bytes(block.len() as u64);
+        Ok(())
+    })?;
+    // A hole at the end.
+    file.set_len(offset).map_err(io)?;
+    meter.file();
+    Ok(())
+}
+
 /// Leaves holes where there are only zeros: the file is new, so there is nothing to overwrite.
-fn write_block(file: &File, block: &[u8], offset: u64) -> std::io::Result<()> {
+pub(crate) fn write_block(file: &File, block: &[u8], offset: u64) -> std::io::Result<()> {
     let mut at = offset;
     for part in block.chunks(64 * 1024) {
         if part.iter().any(|byte| *byte != 0) {
@@ -180,16 +251,15 @@ fn write_block(file: &File, block: &[u8], offset: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Everything that is neither a directory nor the first name of a file.
-fn other(entry: &Entry, root: &Path) -> std::io::Result<()> {
-    let path = full_path(root, &entry.path);
+/// Makes everything that is neither a directory nor the first name of a file, which is at `first`.
+pub(crate) fn make(entry: &Entry, path: &Path, first: Option<&Path>) -> std::io::Result<()> {
     let make = |kind, device| {
-        rustix::fs::mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), device).map_err(Into::into)
+        rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), device).map_err(Into::into)
     };
-    match (&entry.what, &entry.hardlink) {
-        (What::File { .. }, Some(first)) => fs::hard_link(full_path(root, first), &path),
+    match (&entry.what, first) {
+        (What::File { .. }, Some(first)) => fs::hard_link(first, path),
         (What::File { .. }, None) | (What::Dir, _) => Ok(()),
-        (What::Symlink { target }, _) => symlink(target, &path),
+        (What::Symlink { target }, _) => symlink(target, path),
         (What::Block { device }, _) => make(FileType::BlockDevice, *device),
         (What::Char { device }, _) => make(FileType::CharacterDevice, *device),
         (What::Fifo, _) => make(FileType::Fifo, 0),

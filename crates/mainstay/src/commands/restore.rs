@@ -6,20 +6,28 @@ use mainstay_core::event::BackupRecord;
 use mainstay_core::problem::Problem;
 use mainstay_host::plan;
 use mainstay_host::steps::vault_problem;
-use mainstay_vault::{Kind, Listed, Monitor, Progress, Vault};
+use mainstay_vault::{Listed, Vault};
 
 use super::app::App;
-use super::run;
+use super::choose::{Watch, choose, directory_name, id, no_compose_file, open};
+use super::{one_path, run};
 use crate::cli::RestoreArgs;
 use crate::exit::{DONE, Stop};
-use crate::interrupt::Interrupt;
 use crate::render::words;
 
 /// Restores a backup.
 pub fn restore(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
-    match &args.to {
-        Some(directory) => elsewhere(app, args, directory),
-        None => in_place(app, args),
+    match (&args.to, &args.only) {
+        (Some(directory), Some(path)) => one_path::restore(app, args, path, directory),
+        (Some(directory), None) => elsewhere(app, args, directory),
+        (None, None) => in_place(app, args),
+        (None, Some(path)) => Err(Problem::new(
+            "usage",
+            format!("{} alone can't be put back in place", path.display()),
+        )
+        .because("for that the service has to stand still, and all of its data to be saved before")
+        .advise("restore it beside with `--to DIR`, look at it, and copy it yourself; or leave `--only` out to put everything back")
+        .into()),
     }
 }
 
@@ -29,7 +37,7 @@ fn in_place(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
     let wishes = app.wishes(&found, &args.service).map_err(Stop::untouched)?;
     let id = format!("{}/{}", found.project.name, found.service);
     let vault = open(app).map_err(Stop::untouched)?;
-    let chosen = choose(&vault, &id, args).map_err(Stop::untouched)?;
+    let chosen = choose(&vault, &id, &args.choice).map_err(Stop::untouched)?;
     let records = chosen.iter().map(|s| record(&vault, s)).collect::<Result<Vec<_>, _>>();
     let records = records.map_err(Stop::untouched)?;
     drop(vault);
@@ -50,14 +58,15 @@ fn unit(ready: &run::Ready, chosen: &[Listed], service: &str) -> Vec<String> {
 
 fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, Stop> {
     let name = &args.service.service;
+    no_compose_file(app)?;
     let vault = open(app)?;
-    let id = if name.contains('/') { name.clone() } else { only_project(&vault, name)? };
-    let chosen = choose(&vault, &id, args)?;
+    let id = id(&vault, name)?;
+    let chosen = choose(&vault, &id, &args.choice)?;
     let watch = Watch(app.interrupt.clone());
     for snapshot in &chosen {
         let target = match chosen.as_slice() {
             [_] => directory.to_owned(),
-            _ => directory.join(snapshot.tags.mount.trim_start_matches('/').replace('/', "-")),
+            _ => directory.join(directory_name(&snapshot.tags.mount)),
         };
         let restored = vault.restore_to(&snapshot.id, &target, &watch).map_err(|e| {
             vault_problem(
@@ -75,78 +84,6 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
         ));
     }
     Ok(DONE)
-}
-
-struct Watch(Interrupt);
-
-impl Monitor for Watch {
-    fn progress(&self, _: Progress) {}
-
-    fn cancelled(&self) -> bool {
-        self.0.came()
-    }
-}
-
-fn open(app: &App) -> Result<Vault, Problem> {
-    app.vault()?.ok_or_else(|| {
-        Problem::new("unknown-backup", "there are no backups yet")
-            .advise("make one: `mainstay backup SERVICE`")
-    })
-}
-
-/// `project/service` of the only project that has backups of a service of this name.
-fn only_project(vault: &Vault, service: &str) -> Result<String, Problem> {
-    let all = vault.snapshots().map_err(|e| vault_problem("the backups can't be listed", &e))?;
-    let own = all.iter().filter(|s| s.tags.service == service);
-    let mut ids: Vec<String> = own.map(|s| format!("{}/{}", s.tags.project, s.tags.service)).collect();
-    ids.sort();
-    ids.dedup();
-    match ids.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(Problem::new("unknown-backup", format!("there is no backup of a service {service}"))
-            .advise("`mainstay backups` lists them")),
-        many => Err(Problem::new(
-            "ambiguous-service",
-            format!("{} projects have backups of {service}", many.len()),
-        )
-        .because(format!("candidates: {}", many.join(", ")))
-        .advise("name the project too: PROJECT/SERVICE")),
-    }
-}
-
-/// The snapshots of one run and one kind, one a mount.
-fn choose(vault: &Vault, id: &str, args: &RestoreArgs) -> Result<Vec<Listed>, Problem> {
-    let kinds: Vec<Kind> = match args.kind.as_deref() {
-        None => vec![Kind::Cutover, Kind::Manual, Kind::Live],
-        Some("cutover") => vec![Kind::Cutover],
-        Some("live") => vec![Kind::Live],
-        Some("safety") => vec![Kind::Safety],
-        Some("manual") => vec![Kind::Manual],
-        Some(other) => {
-            return Err(Problem::new("usage", format!("there is no kind of backup called {other}"))
-                .advise("kinds are cutover, live, safety and manual"));
-        }
-    };
-    let all = vault.snapshots().map_err(|e| vault_problem("the backups can't be listed", &e))?;
-    let own: Vec<&Listed> = all
-        .iter()
-        .filter(|s| format!("{}/{}", s.tags.project, s.tags.service) == id && kinds.contains(&s.tags.kind))
-        .filter(|s| args.run.as_deref().is_none_or(|run| s.tags.run.starts_with(run)))
-        .collect();
-    // Newest first: the first one names the run.
-    let run = own.first().map(|s| s.tags.run.clone()).ok_or_else(|| {
-        Problem::new("unknown-backup", format!("there is no such backup of {id}"))
-            .advise("`mainstay backups` lists them")
-    })?;
-    let kind = kinds.into_iter().find(|k| own.iter().any(|s| s.tags.run == run && s.tags.kind == *k));
-    let mut chosen: Vec<Listed> = Vec::new();
-    for snapshot in own {
-        let wanted = snapshot.tags.run == run && Some(snapshot.tags.kind) == kind;
-        if wanted && !chosen.iter().any(|c| c.tags.mount == snapshot.tags.mount) {
-            chosen.push(snapshot.clone());
-        }
-    }
-    Ok(chosen)
 }
 
 /// A backup as plans name it.

@@ -66,6 +66,87 @@ fn a_backup_comes_back_byte_for_byte() {
     assert_eq!(Tree::of(&elsewhere), Tree::of(&volume));
 }
 
+#[test]
+fn one_path_of_a_backup_comes_back_by_itself() {
+    let lab = Lab::new("solo").up();
+    let (id, volume) = (lab.id("app"), lab.volume("data"));
+    lab.furnish("data");
+    lab.mainstay(&["backup", &id]).expect(0);
+    let now = lab.now();
+    let to = |name: &str| lab.home().join(name);
+    let restore =
+        |path: &str, to: &Path| lab.mainstay(&["restore", &id, "--to", to.to_str().unwrap(), "--only", path]);
+    let mount = format!("{}_data:two words", lab.project);
+    for (number, path) in ["two words", "/data/two words", &mount].into_iter().enumerate() {
+        let directory = to(&format!("file-{number}"));
+        restore(path, &directory).expect(0);
+        assert_eq!(Tree::of(&directory).0.len(), 2, "{path}");
+        let content = |root: &Path| std::fs::read(root.join("two words")).unwrap();
+        assert_eq!(content(&directory), content(&volume), "{path}");
+    }
+    restore("/data/deep", &to("directory")).expect(0);
+    assert_eq!(Tree::of(&to("directory/deep")), Tree::of(&volume.join("deep")));
+
+    let refused = restore("/etc/passwd", &to("none")).expect(2);
+    assert_eq!(refused.code_of_problem(), "unknown-path");
+    assert_eq!(restore("deep/none", &to("none")).expect(2).code_of_problem(), "unknown-path");
+    let in_place = lab.mainstay(&["restore", &id, "--only", "two words", "--yes"]).expect(2);
+    assert_eq!(in_place.code_of_problem(), "usage");
+    let compose = lab.path("compose.yaml");
+    let confused =
+        ["--file", compose.to_str().unwrap(), "restore", &id, "--to", to("none").to_str().unwrap()]
+            .map(str::to_owned);
+    let confused: Vec<&str> = confused.iter().map(String::as_str).collect();
+    assert_eq!(lab.mainstay(&confused).expect(2).code_of_problem(), "usage");
+    assert!(!to("none").exists());
+    lab.assert_untouched(&now);
+}
+
+#[test]
+fn a_backup_is_exported_and_unpacked_without_mainstay() {
+    let lab = Lab::new("solo").up();
+    let (id, volume) = (lab.id("app"), lab.volume("data"));
+    lab.furnish("data");
+    lab.mainstay(&["backup", &id]).expect(0);
+    let (now, wanted) = (lab.now(), Tree::of(&volume));
+    let snapshot = rows(&lab, "backups")[0]["snapshot"].as_str().unwrap().to_owned();
+    let file = lab.home().join("out.tar.zst");
+    let to = file.to_str().unwrap();
+    lab.mainstay(&["backup", "export", &id, "--to", to]).expect(0);
+    let again = lab.mainstay(&["backup", "export", "app", "--to", to]);
+    assert!(!matches!(again.code, Some(0 | 3)), "{again}");
+    lab.mainstay(&["backup", "export", &snapshot, "--to", to, "--overwrite"]).expect(0);
+    let unpacked = lab.home().join("unpacked");
+    std::fs::create_dir(&unpacked).unwrap();
+    let sh = |command: String| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).current_dir(&unpacked);
+        bounded(shell).success(&command)
+    };
+    let tar = "tar --xattrs --xattrs-include='*' --numeric-owner -xpf -";
+    sh(format!("zstd -dc '{to}' | {tar}"));
+    assert_eq!(Tree::of(&unpacked.join(format!("{}_data", lab.project))), wanted);
+
+    // The same into a pipe.
+    let mut command = crate::lab::process::mainstay(&lab.state(), &lab.home().join("lock"));
+    command.args(["backup", "export", "app", "--to", "-"]);
+    let piped = lab.home().join("piped.tar.zst");
+    command.stdout(std::fs::File::create(&piped).unwrap());
+    assert!(command.status().unwrap().success());
+    assert_eq!(std::fs::read(&piped).unwrap(), std::fs::read(&file).unwrap());
+
+    assert_eq!(
+        lab.mainstay(&["backup", "export", &id, "--to", "x.tgz"]).expect(2).code_of_problem(),
+        "usage"
+    );
+    let unknown = lab.mainstay(&["backup", "export", "nothing", "--to", to]).expect(2);
+    assert_eq!(unknown.code_of_problem(), "unknown-backup");
+    // A service of that name is still reached, through its project.
+    let service = lab.mainstay(&["backup", &format!("{}/export", lab.project)]).expect(2);
+    assert_eq!(service.code_of_problem(), "unknown-service");
+    lab.assert_untouched(&now);
+}
+
 /// A kept update from 1.0.0, and what was there before.
 fn kept(to: &str) -> (Lab, Before) {
     let lab = Lab::new("solo").up();

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use mainstay_vault::{Backup, Kind, Pass, Tags, Unwatched, Vault};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
@@ -120,6 +121,32 @@ pub fn populate(root: &Path) {
     chown(root, Some(999), Some(998)).unwrap();
     fs::set_permissions(root, Permissions::from_mode(0o2750)).unwrap();
     set_mtime(root, 1_500_000_000, 987_654_321);
+}
+
+/// What is mounted, and unmounted in the end. Needs root.
+pub struct Mount(pub PathBuf);
+
+impl Mount {
+    pub fn new(path: PathBuf, options: &str) -> Self {
+        fs::create_dir(&path).unwrap();
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).status().unwrap();
+        assert!(status.success(), "these tests mount a tmpfs: run them as root");
+        Self(path)
+    }
+
+    pub fn bind(from: &Path, to: PathBuf) -> Self {
+        fs::create_dir(&to).unwrap();
+        let status = Command::new("mount").arg("--bind").arg(from).arg(&to).status().unwrap();
+        assert!(status.success(), "these tests mount: run them as root");
+        Self(to)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 /// Everything about every entry that a restore has to bring back, by path.

@@ -3,14 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod by_file;
 mod common;
 mod damage;
+mod fidelity;
 mod killed;
 mod killed_backup;
+mod killed_restore;
 mod locks;
+mod one_path;
 mod prune;
 mod reading;
 mod replace;
 mod restic;
 mod round_trip;
+mod speed;
 mod together;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::{Place, describe, populate};
+use crate::common::{Mount, Place, describe, populate};
 use mainstay_vault::{SnapshotId, Unwatched, VaultError};
 
 /// A target that holds new data, with a backup of its old and one of its new data.
@@ -162,25 +162,6 @@ fn a_run_that_isnt_a_name_is_refused() {
     }
 }
 
-/// A tmpfs that is unmounted in the end. Needs root.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(path: PathBuf, options: &str) -> Self {
-        fs::create_dir(&path).unwrap();
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).status().unwrap();
-        assert!(status.success(), "these tests mount a tmpfs: run them as root");
-        Self(path)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 /// A mount point as target, for which the exchange is impossible.
 fn at_mount_point() -> (Mount, Scene) {
     let place = Place::new();
@@ -295,6 +276,49 @@ fn a_full_disk_is_noticed_before() {
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
 }
 
+/// Blocks are free, which is checked before; inodes run out in the middle.
+fn without_inodes(options: &str, at_mount_point: bool, much: bool) {
+    let place = Place::new();
+    let mount = Mount::new(place.path("disk"), options);
+    let target = if at_mount_point { mount.0.clone() } else { mount.0.join("data") };
+    fs::create_dir_all(&target).unwrap();
+    for number in 0..40 {
+        fs::write(target.join(format!("file {number}")), vec![b'x'; 9000]).unwrap();
+    }
+    fs::write(target.join("large"), vec![1; 3 << 20]).unwrap();
+    let old = place.backup(&target).id;
+    for number in if much { 0..40 } else { 0..15 } {
+        fs::remove_file(target.join(format!("file {number}"))).unwrap();
+    }
+    fs::write(target.join("large"), vec![if much { 2 } else { 1 }; 3 << 20]).unwrap();
+    crate::common::set_mtime(&target, 1_400_000_000, 5);
+    let used: usize = describe(&target).len();
+    let status = Command::new("mount")
+        .args(["-o", &format!("remount,{options},nr_inodes={}", used + 12)])
+        .arg(&mount.0)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let safety = place.backup(&target).id;
+    let names =
+        || -> Vec<_> { fs::read_dir(&mount.0).unwrap().map(|item| item.unwrap().file_name()).collect() };
+    let before = (describe(&target), names());
+    match place.vault.replace(&old, &target, &safety, "run", &Unwatched) {
+        Err(VaultError::Io { source, .. }) => assert_eq!(source.kind(), std::io::ErrorKind::StorageFull),
+        other => panic!("{other:?}"),
+    }
+    assert!((describe(&target), names()) == before, "the target is as it was, and nothing is left beside it");
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_leaves_the_target_as_it_was() {
+    for at_mount_point in [false, true] {
+        for much in [false, true] {
+            without_inodes("size=64m", at_mount_point, much);
+        }
+    }
+}
+
 #[test]
 fn a_mount_below_the_target_is_not_emptied() {
     let place = Place::new();
@@ -316,10 +340,7 @@ fn a_bind_mount_of_the_same_filesystem_is_replaced() {
     let place = Place::new();
     let data = place.data("data", "old");
     let target = place.path("bound");
-    fs::create_dir(&target).unwrap();
-    let status = Command::new("mount").arg("--bind").args([&data, &target]).status().unwrap();
-    assert!(status.success(), "this test mounts: run it as root");
-    let mount = Mount(target.clone());
+    let mount = Mount::bind(&data, target.clone());
     let wanted = describe(&target);
     let old = place.backup(&target).id;
     fs::write(target.join("one"), "new").unwrap();

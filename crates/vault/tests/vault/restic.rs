@@ -71,3 +71,47 @@ fn what_an_interrupted_backup_leaves_is_removed_and_nothing_else() {
     assert!(tags.iter().any(|tags| tags.contains("by hand")), "{tags:?}");
     assert!(listed.iter().any(|snapshot| snapshot["id"] == backup.id.as_str()));
 }
+
+/// Others may keep their snapshots in the same repository, and remove and prune them with stock restic.
+#[test]
+fn a_repository_can_be_shared_with_restic() {
+    let place = Place::new();
+    let data = place.path("data");
+    populate(&data);
+    let first = place.backup(&data);
+    let theirs = place.data("theirs", "of somebody else");
+    std::fs::write(theirs.join("noise"), blake3::hash(b"noise").as_bytes().repeat(50_000)).unwrap();
+    // Also the same data under their own tags: their prune must leave what both use.
+    for path in [&theirs, &data] {
+        restic(&place, &["backup", "--host", "elsewhere", "--tag", "by hand", path.to_str().unwrap()]);
+    }
+    let check = |count: usize| {
+        let vault = mainstay_vault::Vault::open(&place.state()).unwrap().unwrap();
+        let listed = vault.snapshots().unwrap();
+        assert_eq!(listed.len(), count, "only ours are listed");
+        for snapshot in &listed {
+            vault.verify(&snapshot.id, &mainstay_vault::Unwatched).unwrap();
+        }
+        assert!(vault.find(&first.id.as_str()[..12]).is_ok());
+    };
+    check(1);
+    std::fs::write(data.join("additional"), "in the second").unwrap();
+    let second = place.backup(&data);
+    assert!(second.added_bytes < 100_000, "the parent is ours, not theirs: {}", second.added_bytes);
+    check(2);
+
+    restic(&place, &["tag", "--add", "kept", "--host", "elsewhere"]);
+    check(2);
+    restic(&place, &["forget", "--host", "elsewhere", "--keep-last", "1", "--group-by", "host", "--prune"]);
+    check(2);
+    restic(&place, &["forget", "--host", "elsewhere", "--tag", "kept", "--keep-tag", "none"]);
+    restic(&place, &["prune", "--max-unused", "0"]);
+    let third = place.backup(&data);
+    check(3);
+    assert!(third.added_bytes < 100_000, "{}", third.added_bytes);
+    assert!(restic(&place, &["check", "--read-data"]).contains("no errors were found"));
+    let before = describe(&data);
+    let to = place.path("to");
+    place.vault.restore_to(&third.id, &to, &mainstay_vault::Unwatched).unwrap();
+    assert_eq!(describe(&to), before);
+}

@@ -1,0 +1,105 @@
+//! Which backups a command is about.
+
+use mainstay_core::problem::Problem;
+use mainstay_host::steps::vault_problem;
+use mainstay_vault::{Kind, Listed, Monitor, Progress, Vault};
+
+use super::app::App;
+use crate::cli::ChoiceArgs;
+use crate::interrupt::Interrupt;
+
+/// Ends work of the vault when a signal came.
+pub struct Watch(pub Interrupt);
+
+impl Monitor for Watch {
+    fn progress(&self, _: Progress) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.came()
+    }
+}
+
+/// The repository, which there must be.
+pub fn open(app: &App) -> Result<Vault, Problem> {
+    app.vault()?.ok_or_else(|| {
+        Problem::new("unknown-backup", "there are no backups yet")
+            .advise("make one: `mainstay backup SERVICE`")
+    })
+}
+
+/// `project/service` of the only project that has backups of a service of this name.
+fn only_project(vault: &Vault, service: &str) -> Result<String, Problem> {
+    let all = vault.snapshots().map_err(|e| vault_problem("the backups can't be listed", &e))?;
+    let own = all.iter().filter(|s| s.tags.service == service);
+    let mut ids: Vec<String> = own.map(|s| format!("{}/{}", s.tags.project, s.tags.service)).collect();
+    ids.sort();
+    ids.dedup();
+    match ids.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Problem::new("unknown-backup", format!("there is no backup of a service {service}"))
+            .advise("`mainstay backups` lists them")),
+        many => Err(Problem::new(
+            "ambiguous-service",
+            format!("{} projects have backups of {service}", many.len()),
+        )
+        .because(format!("candidates: {}", many.join(", ")))
+        .advise("name the project too: PROJECT/SERVICE")),
+    }
+}
+
+/// The snapshots of one run and one kind, one a mount.
+pub fn choose(vault: &Vault, id: &str, args: &ChoiceArgs) -> Result<Vec<Listed>, Problem> {
+    let kinds: Vec<Kind> = match args.kind.as_deref() {
+        None => vec![Kind::Cutover, Kind::Manual, Kind::Live],
+        Some("cutover") => vec![Kind::Cutover],
+        Some("live") => vec![Kind::Live],
+        Some("safety") => vec![Kind::Safety],
+        Some("manual") => vec![Kind::Manual],
+        Some(other) => {
+            return Err(Problem::new("usage", format!("there is no kind of backup called {other}"))
+                .advise("kinds are cutover, live, safety and manual"));
+        }
+    };
+    let all = vault.snapshots().map_err(|e| vault_problem("the backups can't be listed", &e))?;
+    let own: Vec<&Listed> = all
+        .iter()
+        .filter(|s| format!("{}/{}", s.tags.project, s.tags.service) == id && kinds.contains(&s.tags.kind))
+        .filter(|s| args.run.as_deref().is_none_or(|run| s.tags.run.starts_with(run)))
+        .collect();
+    // Newest first: the first one names the run.
+    let run = own.first().map(|s| s.tags.run.clone()).ok_or_else(|| {
+        Problem::new("unknown-backup", format!("there is no such backup of {id}"))
+            .advise("`mainstay backups` lists them")
+    })?;
+    let kind = kinds.into_iter().find(|k| own.iter().any(|s| s.tags.run == run && s.tags.kind == *k));
+    let mut chosen: Vec<Listed> = Vec::new();
+    for snapshot in own {
+        let wanted = snapshot.tags.run == run && Some(snapshot.tags.kind) == kind;
+        if wanted && !chosen.iter().any(|c| c.tags.mount == snapshot.tags.mount) {
+            chosen.push(snapshot.clone());
+        }
+    }
+    Ok(chosen)
+}
+
+/// The name of a mount as that of a directory.
+pub fn directory_name(mount: &str) -> String {
+    mount.trim_start_matches('/').replace('/', "-")
+}
+
+/// `project/service`, also if only the service is said.
+pub fn id(vault: &Vault, name: &str) -> Result<String, Problem> {
+    if name.contains('/') { Ok(name.to_owned()) } else { only_project(vault, name) }
+}
+
+/// Backups are found without Compose files; whoever gives one means something else.
+pub fn no_compose_file(app: &App) -> Result<(), Problem> {
+    match app.global.files.as_slice() {
+        [] => Ok(()),
+        [file, ..] => Err(Problem::new(
+            "usage",
+            format!("no Compose file is needed here, but --file says {}", file.display()),
+        )
+        .advise("leave it out; for a single file of a backup use `--only PATH`")),
+    }
+}
