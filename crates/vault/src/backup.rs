@@ -12,7 +12,6 @@ use std::sync::Arc;
 use rustic_core::repofile::{PackId, SnapshotFile, StringList};
 use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
 
-use crate::durable;
 use crate::entry::{What, full_path};
 use crate::error::{Result, VaultError};
 use crate::guard::{call, strictly};
@@ -23,7 +22,7 @@ use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::source::{Findings, ON_RECORD, Source};
 use crate::vault::{HOST, Listed, MANIFEST_TAG, Vault};
 
-const UNFINISHED_TAG: &str = "mainstay-unfinished";
+pub(crate) const UNFINISHED_TAG: &str = "mainstay-unfinished";
 
 /// Whether the source is in use while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +100,7 @@ impl Vault {
             if lock.try_alone() {
                 self.forget_unfinished(&left)?;
             }
-            lock.share(self.state())?;
+            lock.share(self.lock_dir())?;
         }
         Ok(())
     }
@@ -109,7 +108,7 @@ impl Vault {
     fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
         let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         strictly("remove an unfinished snapshot", || self.repository()?.delete_snapshots(&ids))?;
-        durable::sync_dir(&self.path().join("snapshots"))
+        self.sync_snapshots()
     }
 }
 
@@ -170,7 +169,7 @@ impl Job<'_> {
         before: &BTreeSet<PackId>,
     ) -> Result<Backup> {
         let changed = self.changes(&findings)?;
-        durable::sync_repository(self.vault.path())?;
+        self.vault.sync()?;
         let known = self.parent.as_ref().map(|(_, manifest)| manifest.by_path()).unwrap_or_default();
         let manifest = self.manifest(&mut findings)?;
         let unread: HashSet<&Path> = manifest
@@ -254,7 +253,7 @@ impl Job<'_> {
                 snapshot.original == Some(unfinished.id) && snapshot.id != unfinished.id
             })
         })?;
-        durable::sync_dir(&self.vault.path().join("snapshots"))?;
+        self.vault.sync_snapshots()?;
         stored.first().and_then(Listed::parse).map(|listed| listed.id).ok_or_else(|| VaultError::Library {
             action: "store the snapshot",
             message: "it isn't there afterwards".to_owned(),

@@ -5,7 +5,6 @@
 //! its name; the content of every file asked for has the hash in the manifest. Repairs nothing.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -34,7 +33,7 @@ pub struct Verified {
 /// A snapshot as the repository holds it.
 pub(crate) struct Content<'a> {
     id: SnapshotId,
-    directory: &'a Path,
+    vault: &'a Vault,
     repository: Repository<IndexedFullStatus>,
     /// In the order of the manifest.
     nodes: Vec<(PathBuf, Node)>,
@@ -74,7 +73,7 @@ impl Vault {
         let library_id = id.to_library()?;
         let (trees, nodes) =
             read_trees(&repository, library_id, source).map_err(|error| damaged(&id, &error, None))?;
-        Ok(Content { id, directory: self.path(), repository, nodes, trees })
+        Ok(Content { id, vault: self, repository, nodes, trees })
     }
 }
 
@@ -129,17 +128,18 @@ impl Content<'_> {
     ) -> Result<()> {
         let packs: Vec<_> = packs.collect();
         parallel::for_each(&packs, meter, |pack| {
-            let path = pack_path(self.directory, pack);
-            let damage = |what: String| VaultError::Damaged {
-                snapshot: self.id.clone(),
-                what,
-                pack: Some(path.clone()),
-            };
-            let file = File::open(&path).map_err(|error| damage(error.to_string()))?;
+            let path = self.vault.pack_path(pack);
+            let file =
+                self.vault.open_pack(pack).map_err(|error| damaged(&self.id, &error, Some(path.clone())))?;
             let mut reader = Counted { file, meter };
             let fits = pack.blob_matches_reader(u64::MAX, &mut reader);
             meter.check()?;
-            if fits { Ok(()) } else { Err(damage("the content doesn't fit the name".to_owned())) }
+            let what = "the content doesn't fit the name".to_owned();
+            if fits {
+                Ok(())
+            } else {
+                Err(VaultError::Damaged { snapshot: self.id.clone(), what, pack: Some(path) })
+            }
         })
     }
 
@@ -189,7 +189,7 @@ impl Content<'_> {
 
     fn pack_of(&self, id: &rustic_core::DataId) -> Option<PathBuf> {
         let entry = self.repository.get_index_entry(id).ok()?;
-        Some(pack_path(self.directory, &entry.pack))
+        Some(self.vault.pack_path(&entry.pack))
     }
 
     pub(crate) fn damage(&self, what: String) -> VaultError {
@@ -198,13 +198,11 @@ impl Content<'_> {
 }
 
 fn damaged(snapshot: &SnapshotId, error: &RusticError, pack: Option<PathBuf>) -> VaultError {
+    // A server that can't be reached says nothing about what it holds.
+    if let Some(trouble) = VaultError::remote("read the backup", error) {
+        return trouble;
+    }
     VaultError::Damaged { snapshot: snapshot.clone(), what: error.display_log(), pack }
-}
-
-fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
-    let name = pack.to_hex();
-    let name: &str = name.as_str();
-    repository.join("data").join(&name[..2]).join(name)
 }
 
 type Trees = (Vec<TreeId>, Vec<(PathBuf, Node)>);
@@ -271,7 +269,7 @@ fn missing(what: &'static str) -> Box<RusticError> {
 
 /// Counts what is read, and ends early when cancelled.
 struct Counted<'a> {
-    file: File,
+    file: Box<dyn Read>,
     meter: &'a Meter,
 }
 

@@ -5,6 +5,7 @@
 //! manifest before anything is replaced. The crate neither prints nor decides when to back up, starts
 //! no containers, and removes no finished snapshot.
 
+mod access;
 mod backup;
 mod compare;
 mod content;
@@ -14,23 +15,30 @@ mod error;
 mod guard;
 mod ids;
 mod in_place;
+mod keycache;
+mod location;
 mod lock;
 mod logsink;
 mod manifest;
 mod mounts;
+mod open;
 mod parallel;
 mod progress;
+#[cfg(feature = "remote")]
+mod remote;
 mod replace;
 mod restore;
 mod source;
 mod vault;
 mod walk;
 
+pub use access::{Access, Password};
 pub use backup::{Backup, Pass};
 pub use content::Verified;
 pub use entry::{Entry, Stamp, What, Xattr};
 pub use error::{Result, VaultError};
 pub use ids::{Kind, SnapshotId, Tags};
+pub use location::{Bucket, Location};
 pub use manifest::Manifest;
 pub use progress::{Monitor, Phase, Progress, Unwatched};
 pub use restore::{Restored, Room};

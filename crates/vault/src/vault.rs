@@ -1,33 +1,27 @@
-//! The repository: where it is, how it is made and opened, and what it holds.
+//! An open repository, and what it holds.
 //!
-//! Invariant: the password is on the disk before the repository that needs it, and a repository appears
-//! whole or not at all. Only snapshots with all of our tags are listed: what a broken backup leaves has
-//! none. Doesn't read or write the data of snapshots.
+//! Invariant: only snapshots with all of our tags are listed: what a broken backup leaves has none. Doesn't
+//! read or write the data of snapshots.
 
-use std::fs;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use bytesize::ByteSize;
-use rustic_backend::LocalBackend;
-use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile};
+use rustic_core::repofile::{MasterKey, PackId, SnapshotFile};
 use rustic_core::{
-    ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,
-    RepositoryOptions, RusticResult,
+    ErrorKind, FileType, IndexedFullStatus, OpenStatus, Repository, RusticError, RusticResult,
 };
 
 use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::strictly;
 use crate::ids::{SnapshotId, Tags, tag_value};
+use crate::location::Location;
 use crate::lock::Lock;
 use crate::manifest::Manifest;
+use crate::open::{Backend, open_with};
 
-const REPOSITORY: &str = "repository";
-const UNFINISHED: &str = "repository.new";
-const PASSWORD: &str = "repository.password";
 /// The tag that names the manifest of a finished backup.
 pub(crate) const MANIFEST_TAG: &str = "manifest";
 /// Parents are found by host name, so it must not be the machine's, which may change.
@@ -35,10 +29,14 @@ pub(crate) const HOST: &str = "mainstay";
 
 /// An open repository.
 pub struct Vault {
-    state: PathBuf,
-    path: PathBuf,
-    password_file: PathBuf,
-    key: MasterKey,
+    pub(crate) state: PathBuf,
+    /// Where lock and remembered key lie.
+    pub(crate) own: PathBuf,
+    pub(crate) location: Location,
+    pub(crate) password_file: PathBuf,
+    pub(crate) backend: Backend,
+    pub(crate) key: MasterKey,
+    pub(crate) created_password: bool,
 }
 
 /// A finished backup.
@@ -62,66 +60,34 @@ pub struct Listed {
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Vault").field("location", &self.location).finish_non_exhaustive()
     }
 }
 
 impl Vault {
-    /// Opens the repository below the state directory, which is made, with a random password in a file
-    /// beside it, if there is none.
-    ///
-    /// # Errors
-    ///
-    /// The directory can't be written, or the password file is missing or doesn't fit.
-    pub fn open_or_create(state_dir: &Path) -> Result<Self> {
-        if let Some(vault) = Self::open(state_dir)? {
-            return Ok(vault);
-        }
-        durable::private_dir(state_dir)?;
-        {
-            let _alone = Lock::exclusive(state_dir)?;
-            // Whoever held the lock before may have made it.
-            if !is_repository(&state_dir.join(REPOSITORY)) {
-                create(state_dir)?;
-            }
-        }
-        Self::open(state_dir)?.ok_or_else(|| VaultError::NoRepository { path: state_dir.join(REPOSITORY) })
+    /// Where the restic repository is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
-    /// Opens the repository below the state directory; `None` if there is none. Makes nothing.
-    ///
-    /// # Errors
-    ///
-    /// The password file is missing or doesn't fit, or the repository is damaged.
-    pub fn open(state_dir: &Path) -> Result<Option<Self>> {
-        let path = state_dir.join(REPOSITORY);
-        if !is_repository(&path) {
-            return Ok(None);
-        }
-        let password_file = state_dir.join(PASSWORD);
-        let bad = |reason: String| VaultError::Password { path: password_file.clone(), reason };
-        let password = fs::read_to_string(&password_file).map_err(|error| bad(error.to_string()))?;
-        let credentials = Credentials::password(password.trim_end_matches(['\n', '\r']));
-        let mut refused = false;
-        let key = strictly("open the repository", || {
-            let opened = backend(&path)?.open(&credentials);
-            refused = opened.as_ref().is_err_and(|error| error.is_incorrect_password());
-            Ok(opened?.key())
-        })
-        .map_err(|error| if refused { bad("it doesn't open the repository".to_owned()) } else { error })?;
-        Ok(Some(Self { state: state_dir.to_owned(), path, password_file, key }))
-    }
-
-    /// The restic repository.
+    /// The directory of the restic repository; empty if it is remote, so that nothing is found there.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.location.path().unwrap_or(Path::new(""))
     }
 
-    /// The file with the repository's password.
+    /// The file with the repository's password; empty if the password was given.
     #[must_use]
     pub fn password_file(&self) -> &Path {
         &self.password_file
+    }
+
+    /// Whether the password was made just now, together with the repository: the operator has to be told
+    /// to keep a copy of it.
+    #[must_use]
+    pub fn created_password(&self) -> bool {
+        self.created_password
     }
 
     /// All finished backups, the newest first.
@@ -169,12 +135,43 @@ impl Vault {
     }
 
     pub(crate) fn lock(&self) -> Result<Lock> {
-        Lock::shared(&self.state)
+        Lock::shared(&self.own)
+    }
+
+    /// Where the lock of this repository lies.
+    pub(crate) fn lock_dir(&self) -> &Path {
+        &self.own
     }
 
     /// Opens it anew, without the slow way from password to key.
     pub(crate) fn repository(&self) -> RusticResult<Repository<OpenStatus>> {
-        backend(&self.path)?.open(&Credentials::Masterkey(self.key.clone()))
+        open_with(&self.backend, &self.key)
+    }
+
+    /// A whole pack file.
+    pub(crate) fn open_pack(&self, pack: &PackId) -> RusticResult<Box<dyn Read>> {
+        let Some(repository) = self.location.path() else {
+            return Ok(Box::new(Cursor::new(self.backend.read_full(FileType::Pack, pack)?)));
+        };
+        let file = File::open(pack_path(repository, pack)).map_err(|error| {
+            RusticError::with_source(ErrorKind::InputOutput, "the pack file can't be opened", error)
+        })?;
+        Ok(Box::new(file))
+    }
+
+    /// Where a pack file is, for people.
+    pub(crate) fn pack_path(&self, pack: &PackId) -> PathBuf {
+        pack_path(Path::new(&self.location.to_string()), pack)
+    }
+
+    /// Brings everything that was written to the disk; what is remote is there when the server said so.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.location.path().map_or(Ok(()), durable::sync_repository)
+    }
+
+    /// As [`Vault::sync`], for snapshots alone.
+    pub(crate) fn sync_snapshots(&self) -> Result<()> {
+        self.location.path().map_or(Ok(()), |path| durable::sync_dir(&path.join("snapshots")))
     }
 
     /// With everything the index knows at this moment.
@@ -220,54 +217,8 @@ fn number<'a>(tags: impl IntoIterator<Item = &'a str>, key: &str) -> Option<u64>
     u64::from_str(tag_value(tags, key)?).ok()
 }
 
-fn is_repository(path: &Path) -> bool {
-    path.join("config").exists()
-}
-
-fn backend(path: &Path) -> RusticResult<Repository<()>> {
-    let local = LocalBackend::new(path.to_string_lossy(), [])?;
-    // A cache of files that lie on the same disk would only be a second thing to go wrong.
-    let options = RepositoryOptions::default().no_cache(true);
-    Repository::new(&options, &RepositoryBackends::new(Arc::new(local), None))
-}
-
-/// Makes password and repository; the caller is alone. The repository gets its name when it is whole: one
-/// whose making was interrupted could hold a second key that opens nothing.
-fn create(state: &Path) -> Result<()> {
-    let (path, unfinished) = (state.join(REPOSITORY), state.join(UNFINISHED));
-    if path.to_str().is_none() {
-        let (what, reason) = ("state directory", "its name isn't valid UTF-8");
-        return Err(VaultError::BadName { what, value: state.display().to_string(), reason });
-    }
-    let password = password(&state.join(PASSWORD))?;
-    durable::remove(&unfinished)?;
-    let config = ConfigOptions::default()
-        .set_version(2_u32)
-        .set_chunker(Chunker::FixedSize)
-        .set_chunk_size(ByteSize::mib(1))
-        .set_datapack_size(ByteSize::mib(16))
-        .set_compression(3)
-        .set_extra_verify(true);
-    let key = KeyOptions::default().hostname(HOST.to_owned());
-    strictly("create the repository", || {
-        backend(&unfinished)?.init(&Credentials::password(&password), &key, &config)
-    })?;
-    durable::sync_repository(&unfinished)?;
-    fs::rename(&unfinished, &path).map_err(|error| VaultError::io("create", &path, error))?;
-    durable::sync_dir(state)
-}
-
-/// The password in the file, which is made if it doesn't exist.
-fn password(path: &Path) -> Result<String> {
-    if let Ok(existing) = fs::read_to_string(path) {
-        return Ok(existing.trim_end_matches(['\n', '\r']).to_owned());
-    }
-    let mut random = [0; 32];
-    let source = Path::new("/dev/urandom");
-    fs::File::open(source)
-        .and_then(|mut file| file.read_exact(&mut random))
-        .map_err(|error| VaultError::io("read", source, error))?;
-    let password = hex::encode(random);
-    durable::write_new(path, format!("{password}\n").as_bytes())?;
-    Ok(password)
+fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
+    let name = pack.to_hex();
+    let name: &str = name.as_str();
+    repository.join("data").join(&name[..2]).join(name)
 }
