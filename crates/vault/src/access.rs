@@ -25,6 +25,58 @@ pub struct Access {
     pub location: Location,
     /// Where its password comes from.
     pub password: Password,
+    /// What a remote repository asks for.
+    pub credentials: Option<Credentials>,
+}
+
+/// The credentials of an S3 service.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// `AWS_ACCESS_KEY_ID`.
+    pub id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret: String,
+    /// `AWS_SESSION_TOKEN`.
+    pub token: Option<String>,
+    /// `AWS_DEFAULT_REGION` or `AWS_REGION`; `us-east-1` if there is none.
+    pub region: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(…)")
+    }
+}
+
+impl Credentials {
+    /// From the variables that restic reads, or from the files that the same names with `_FILE` name;
+    /// `None` unless both identifier and secret are there. `variable` looks one up.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Variable`]: a variable and its file are both set, or the file can't be read.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>> {
+        let get = |name| variable_or_file(name, &variable);
+        let (id, secret) = (get("AWS_ACCESS_KEY_ID")?, get("AWS_SECRET_ACCESS_KEY")?);
+        let token = get("AWS_SESSION_TOKEN")?;
+        let region = get("AWS_DEFAULT_REGION")?.or(get("AWS_REGION")?);
+        Ok(id.zip(secret).map(|(id, secret)| Self { id, secret, token, region }))
+    }
+}
+
+/// The value of a variable, or what is in the file that `NAME_FILE` names, without white space at its ends.
+fn variable_or_file(name: &'static str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>> {
+    let get = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let bad = |reason: String| VaultError::Variable { name, reason };
+    match (get(name), get(&format!("{name}_FILE"))) {
+        (Some(_), Some(_)) => Err(bad("both are set".to_owned())),
+        (Some(value), None) => Ok(Some(value)),
+        (None, None) => Ok(None),
+        (None, Some(file)) => match fs::read_to_string(&file) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) => Err(bad(format!("{file}: {error}"))),
+        },
+    }
 }
 
 /// Where the password of a repository comes from.
@@ -56,6 +108,7 @@ impl Access {
             state: state.to_owned(),
             location: Location::Local(state.join(REPOSITORY)),
             password: Password::Own,
+            credentials: None,
         }
     }
 
@@ -141,6 +194,27 @@ mod tests {
         let shown = format!("{access:?} {}", access.wrong_password());
         assert!(!shown.contains("s3cr3t"), "{shown}");
         assert_eq!(access.password_file(), None);
+    }
+
+    #[test]
+    fn credentials_come_from_variables_or_files_and_are_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        fs::write(&file, "s3cr3t\n").unwrap();
+        let file = file.to_str().unwrap();
+        let read = |set: &[(&str, &str)]| {
+            let find =
+                |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned());
+            Credentials::from_variables(find)
+        };
+        let (id, secret) = (("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY_FILE", file));
+        let found = read(&[id, secret, ("AWS_REGION", "here")]).unwrap().unwrap();
+        assert_eq!((found.secret.as_str(), found.region.as_deref()), ("s3cr3t", Some("here")));
+        assert!(!format!("{found:?}").contains("s3cr3t"));
+        assert_eq!(read(&[id]).unwrap(), None, "half of them are none");
+        let both = read(&[id, secret, ("AWS_SECRET_ACCESS_KEY", "other")]).unwrap_err().to_string();
+        assert!(both.contains("AWS_SECRET_ACCESS_KEY_FILE") && !both.contains("other"), "{both}");
+        assert!(read(&[id, ("AWS_SECRET_ACCESS_KEY_FILE", "/nowhere")]).is_err());
     }
 
     #[test]

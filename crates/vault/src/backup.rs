@@ -92,7 +92,7 @@ impl Vault {
     }
 
     /// Removes what interrupted backups left, unless another backup is under way.
-    fn clean_up(&self, lock: &Lock) -> Result<()> {
+    pub(crate) fn clean_up(&self, lock: &Lock) -> Result<()> {
         let left = strictly("list the snapshots", || {
             self.repository()?.get_matching_snapshots(|snapshot| snapshot.tags.contains(UNFINISHED_TAG))
         })?;
@@ -105,7 +105,7 @@ impl Vault {
         Ok(())
     }
 
-    fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
+    pub(crate) fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
         let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         strictly("remove an unfinished snapshot", || self.repository()?.delete_snapshots(&ids))?;
         self.sync_snapshots()

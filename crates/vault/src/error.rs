@@ -46,6 +46,14 @@ pub enum VaultError {
         /// Why, without the password.
         reason: String,
     },
+    /// A variable of the environment can't be used.
+    #[error("the variable {name}, or {name}_FILE, can't be used: {reason}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Why, without its value.
+        reason: String,
+    },
     /// This is no place of a repository.
     #[error("{value:?} is no place for a repository: {reason}")]
     BadLocation {
@@ -255,6 +263,7 @@ impl VaultError {
             Self::GivenPassword { .. } => {
                 "Set MAINSTAY_REPOSITORY_PASSWORD or MAINSTAY_REPOSITORY_PASSWORD_FILE to the password that it was made with."
             }
+            Self::Variable { .. } => "Set one of both, and see that the file can be read.",
             Self::BadLocation { .. } => "Give a directory, or `s3:https://HOST/BUCKET/PREFIX`.",
             Self::NoRemoteSupport { .. } => {
                 "Use a build with it (`cargo build --features remote`), or give a directory."

@@ -67,7 +67,7 @@ impl Vault {
         {
             let _alone = Lock::exclusive(&own)?;
             // Whoever held the lock before may have made it.
-            if !exists(&connect(&access.location)?)? {
+            if !exists(&connect(access, &access.location)?)? {
                 created_password = create(access)?;
             }
         }
@@ -82,7 +82,7 @@ impl Vault {
     ///
     /// The place can't be reached, the password is missing or doesn't fit, or the repository is damaged.
     pub fn open_at(access: &Access) -> Result<Option<Self>> {
-        let backend = connect(&access.location)?;
+        let backend = connect(access, &access.location)?;
         if !exists(&backend)? {
             return Ok(None);
         }
@@ -138,7 +138,7 @@ fn prove(access: &Access, own: &Path, password: &str, backend: &Backend) -> Resu
 }
 
 /// The client of a place.
-fn connect(location: &Location) -> Result<Backend> {
+fn connect(access: &Access, location: &Location) -> Result<Backend> {
     match location {
         Location::Local(path) => {
             if path.to_str().is_none() {
@@ -149,7 +149,7 @@ fn connect(location: &Location) -> Result<Backend> {
             Ok(Arc::new(local))
         }
         #[cfg(feature = "remote")]
-        Location::S3(bucket) => crate::remote::connect(bucket),
+        Location::S3(bucket) => crate::remote::connect(bucket, access.credentials.as_ref()),
         #[cfg(not(feature = "remote"))]
         Location::S3(_) => Err(VaultError::NoRemoteSupport { location: location.to_string() }),
     }
@@ -196,20 +196,20 @@ fn create(access: &Access) -> Result<bool> {
     }
     let (password, made) = access.password_for_new()?;
     match whole {
-        Some(path) => create_beside(path, &password)?,
-        None => create_in_place(&access.location, &password)?,
+        Some(path) => create_beside(access, path, &password)?,
+        None => create_in_place(access, &password)?,
     }
     Ok(made)
 }
 
 /// The repository gets its name when it is whole: one whose making was interrupted could hold a second key
 /// that opens nothing.
-fn create_beside(path: &Path, password: &str) -> Result<()> {
+fn create_beside(access: &Access, path: &Path, password: &str) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let unfinished = path.with_file_name(name);
     durable::remove(&unfinished)?;
-    init(&connect(&Location::Local(unfinished.clone()))?, password)?;
+    init(&connect(access, &Location::Local(unfinished.clone()))?, password)?;
     durable::sync_repository(&unfinished)?;
     fs::rename(&unfinished, path).map_err(|error| VaultError::io("create", path, error))?;
     durable::sync_parent(path)
@@ -217,8 +217,9 @@ fn create_beside(path: &Path, password: &str) -> Result<()> {
 
 /// Where nothing can be renamed: the keys of an attempt that was cut off are removed, unless there is
 /// anything that they may open.
-fn create_in_place(location: &Location, password: &str) -> Result<()> {
-    let backend = connect(location)?;
+fn create_in_place(access: &Access, password: &str) -> Result<()> {
+    let location = &access.location;
+    let backend = connect(access, location)?;
     let mut held = Vec::new();
     for kind in [FileType::Pack, FileType::Index, FileType::Snapshot] {
         let found = strictly("look for the repository", || backend.list_with_size(kind));

@@ -21,9 +21,12 @@ pub enum Phase {
     Restoring,
     /// Reading what was restored.
     Comparing,
+    /// Copying into another repository.
+    Copying,
 }
 
-const PHASES: [Phase; 4] = [Phase::BackingUp, Phase::ReadingBack, Phase::Restoring, Phase::Comparing];
+const PHASES: [Phase; 5] =
+    [Phase::BackingUp, Phase::ReadingBack, Phase::Restoring, Phase::Comparing, Phase::Copying];
 
 /// How far an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 //! repository and the reason and never carries a secret. A write that was answered is on the server. Makes no
 //! buckets.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use opendal::services::S3;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use tokio::runtime::Runtime;
 
+use crate::access::Credentials;
 use crate::error::{Result, Trouble, VaultError};
 use crate::location::Bucket;
 use crate::open::Backend;
@@ -30,14 +30,6 @@ const TRANSFER: Duration = Duration::from_secs(300);
 const RETRIES: usize = 3;
 /// An answer of a server is cut after so many characters.
 const REASON: usize = 300;
-
-/// The credentials, as restic takes them from the environment.
-struct Credentials {
-    id: String,
-    secret: String,
-    token: Option<String>,
-    region: Option<String>,
-}
 
 #[derive(Debug)]
 struct Remote {
@@ -57,13 +49,17 @@ impl std::fmt::Debug for Secrets {
 }
 
 /// A client for the bucket; asks nothing of the server yet.
-pub(crate) fn connect(bucket: &Bucket) -> Result<Backend> {
+pub(crate) fn connect(bucket: &Bucket, credentials: Option<&Credentials>) -> Result<Backend> {
     let location = format!("s3:{bucket}");
-    let credentials = Credentials::read(&location)?;
     let trouble = |reason: String| VaultError::Remote {
         action: "open the repository",
         message: format!("the repository {location}: {reason}"),
     };
+    let credentials = credentials.ok_or_else(|| {
+        trouble(
+            "it needs credentials, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set".to_owned(),
+        )
+    })?;
     // An error would only say that the process has one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut service = S3::default()
@@ -84,8 +80,10 @@ pub(crate) fn connect(bucket: &Bucket) -> Result<Backend> {
         .map_err(|error| trouble(error.message().to_owned()))?
         .layer(TimeoutLayer::new().with_timeout(ANSWER).with_io_timeout(TRANSFER))
         .layer(RetryLayer::new().with_max_times(RETRIES).with_jitter());
+    let secrets = [Some(&credentials.secret), credentials.token.as_ref(), Some(&credentials.id)];
+    let secrets = secrets.into_iter().flatten().cloned().collect();
     let operator = Operator::new(operator).map_err(|error| trouble(error.message().to_owned()))?;
-    Ok(Arc::new(Remote { operator, location, secrets: credentials.into_secrets() }))
+    Ok(Arc::new(Remote { operator, location, secrets: Secrets(secrets) }))
 }
 
 /// The threads of the client, shared by all of them.
@@ -96,48 +94,6 @@ fn runtime() -> std::io::Result<&'static Runtime> {
     }
     let made = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     Ok(RUNTIME.get_or_init(|| made))
-}
-
-impl Credentials {
-    fn read(location: &str) -> Result<Self> {
-        let need = |name: &'static str| {
-            variable(location, name)?.ok_or_else(|| VaultError::Remote {
-                action: "open the repository",
-                message: format!("the repository {location} needs credentials, and {name} is not set"),
-            })
-        };
-        Ok(Self {
-            id: need("AWS_ACCESS_KEY_ID")?,
-            secret: need("AWS_SECRET_ACCESS_KEY")?,
-            token: variable(location, "AWS_SESSION_TOKEN")?,
-            region: match variable(location, "AWS_DEFAULT_REGION")? {
-                Some(region) => Some(region),
-                None => variable(location, "AWS_REGION")?,
-            },
-        })
-    }
-
-    fn into_secrets(self) -> Secrets {
-        Secrets([Some(self.secret), self.token, Some(self.id)].into_iter().flatten().collect())
-    }
-}
-
-/// The value of a variable, or of the file that `NAME_FILE` names.
-fn variable(location: &str, name: &str) -> Result<Option<String>> {
-    let refuse = |reason: String| VaultError::Remote {
-        action: "open the repository",
-        message: format!("the repository {location}: {reason}"),
-    };
-    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-    let file = std::env::var(format!("{name}_FILE")).ok().filter(|value| !value.is_empty());
-    match (value, file) {
-        (Some(_), Some(_)) => Err(refuse(format!("both {name} and {name}_FILE are set"))),
-        (Some(value), None) => Ok(Some(value)),
-        (None, None) => Ok(None),
-        (None, Some(file)) => std::fs::read_to_string(Path::new(&file))
-            .map(|text| Some(text.trim().to_owned()))
-            .map_err(|error| refuse(format!("{name}_FILE can't be read: {error}"))),
-    }
 }
 
 impl Remote {

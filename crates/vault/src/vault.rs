@@ -19,7 +19,7 @@ use crate::guard::strictly;
 use crate::ids::{SnapshotId, Tags, tag_value};
 use crate::location::Location;
 use crate::lock::Lock;
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::open::{Backend, open_with};
 
 /// The tag that names the manifest of a finished backup.
@@ -193,7 +193,14 @@ impl Vault {
     }
 
     pub(crate) fn manifest_of(&self, snapshot: &Listed) -> Result<Manifest> {
-        Manifest::load(&self.state, &snapshot.manifest, &snapshot.id)
+        Manifest::load(&self.state, &snapshot.manifest, &snapshot.id).or_else(|lost| {
+            let Some(packed) = self.stored_manifest(&snapshot.manifest)? else { return Err(lost) };
+            let manifest = Manifest::unpack(&packed, &snapshot.manifest)
+                .map_err(|reason| VaultError::Manifest { snapshot: snapshot.id.clone(), reason })?;
+            // Only so that it needn't be fetched again.
+            let _ = manifest::write_packed(&self.state, &snapshot.manifest, &packed);
+            Ok(manifest)
+        })
     }
 }
 

@@ -5,7 +5,12 @@
 
 mod common;
 mod damage;
+mod elsewhere;
 mod reading;
+#[cfg(feature = "remote")]
+mod remote;
 mod replace;
 mod restic;
 mod round_trip;
+#[cfg(feature = "remote")]
+mod s3;
