@@ -14,6 +14,7 @@ use opendal::blocking::Operator;
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::options::{ListOptions, ReadOptions};
 use opendal::services::S3;
+use opendal_http_transport_reqwest::ReqwestTransport;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 use tokio::runtime::Runtime;
 
@@ -22,6 +23,8 @@ use crate::error::{Result, Trouble, VaultError};
 use crate::location::Bucket;
 use crate::open::Backend;
 
+/// A connection is made within this time.
+const CONNECT: Duration = Duration::from_secs(10);
 /// A request that moves no data ends within this time.
 const ANSWER: Duration = Duration::from_secs(20);
 /// A file of the repository (16 MiB, several at a time) is moved within this time.
@@ -60,8 +63,7 @@ pub(crate) fn connect(bucket: &Bucket, credentials: Option<&Credentials>) -> Res
             "it needs credentials, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set".to_owned(),
         )
     })?;
-    // An error would only say that the process has one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_client().map_err(|error| trouble(error.to_string()))?;
     let mut service = S3::default()
         .endpoint(&bucket.endpoint)
         .bucket(&bucket.bucket)
@@ -84,6 +86,15 @@ pub(crate) fn connect(bucket: &Bucket, credentials: Option<&Credentials>) -> Res
     let secrets = secrets.into_iter().flatten().cloned().collect();
     let operator = Operator::new(operator).map_err(|error| trouble(error.message().to_owned()))?;
     Ok(Arc::new(Remote { operator, location, secrets: Secrets(secrets) }))
+}
+
+/// The HTTP client of all of them; again and again is as good as once.
+fn install_client() -> reqwest::Result<()> {
+    // An error would only say that the process has one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().connect_timeout(CONNECT).build()?;
+    opendal::HttpTransporter::install_default(ReqwestTransport::new(client));
+    Ok(())
 }
 
 /// The threads of the client, shared by all of them.
@@ -119,9 +130,11 @@ impl Remote {
         use opendal::ErrorKind::{NotFound, PermissionDenied, RateLimited};
         let kind = match error.kind() {
             PermissionDenied => "the server denies access",
-            NotFound => "there is no such bucket or object",
+            NotFound => "there is no such object or bucket",
+            _ if error.message().contains("NoSuchBucket") => "there is no such bucket",
             RateLimited => "the server asks to slow down",
-            _ if error.is_temporary() => "the server can't be reached or fails",
+            // Tried again, in vain.
+            _ if error.is_temporary() || error.is_persistent() => "the server can't be reached or fails",
             _ => "the request failed",
         };
         let mut said = error.message().to_owned();
