@@ -6,6 +6,7 @@ mod config;
 mod exit;
 mod interrupt;
 mod render;
+mod repository;
 mod span;
 mod state;
 

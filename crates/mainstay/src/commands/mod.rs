@@ -5,6 +5,7 @@ mod backup;
 mod backups;
 mod check;
 mod completions;
+mod copy;
 mod doctor;
 mod plan;
 mod restore;
@@ -58,6 +59,7 @@ fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
         Command::Update(args) => update::update(app, &args),
         Command::Backup(args) => backup::backup(app, &args),
         Command::Backups(args) => backups::backups(app, &args),
+        Command::Copy => copy::copy(app),
         Command::Restore(args) => restore::restore(app, &args),
         Command::Rollback(args) => rollback::rollback(app, &args),
         Command::Runs(args) => runs::runs(app, &args),

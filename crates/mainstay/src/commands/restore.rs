@@ -28,7 +28,7 @@ fn in_place(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
     let found = app.find(&ready.engine, &args.service.service).map_err(Stop::untouched)?;
     let wishes = app.wishes(&found, &args.service).map_err(Stop::untouched)?;
     let id = format!("{}/{}", found.project.name, found.service);
-    let vault = open(app).map_err(Stop::untouched)?;
+    let vault = open(app, Some(&found.project.directory)).map_err(Stop::untouched)?;
     let chosen = choose(&vault, &id, args).map_err(Stop::untouched)?;
     let records = chosen.iter().map(|s| record(&vault, s)).collect::<Result<Vec<_>, _>>();
     let records = records.map_err(Stop::untouched)?;
@@ -50,7 +50,7 @@ fn unit(ready: &run::Ready, chosen: &[Listed], service: &str) -> Vec<String> {
 
 fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, Stop> {
     let name = &args.service.service;
-    let vault = open(app)?;
+    let vault = open(app, None)?;
     let id = if name.contains('/') { name.clone() } else { only_project(&vault, name)? };
     let chosen = choose(&vault, &id, args)?;
     let watch = Watch(app.interrupt.clone());
@@ -77,7 +77,8 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
     Ok(DONE)
 }
 
-struct Watch(Interrupt);
+/// Ends work on the repository when a signal came.
+pub struct Watch(pub Interrupt);
 
 impl Monitor for Watch {
     fn progress(&self, _: Progress) {}
@@ -87,8 +88,8 @@ impl Monitor for Watch {
     }
 }
 
-fn open(app: &App) -> Result<Vault, Problem> {
-    app.vault()?.ok_or_else(|| {
+fn open(app: &App, project_dir: Option<&Path>) -> Result<Vault, Problem> {
+    app.vault(project_dir)?.ok_or_else(|| {
         Problem::new("unknown-backup", "there are no backups yet")
             .advise("make one: `mainstay backup SERVICE`")
     })
