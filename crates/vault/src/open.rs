@@ -151,7 +151,7 @@ fn connect(access: &Access, location: &Location) -> Result<Backend> {
         #[cfg(feature = "remote")]
         Location::S3(bucket) => crate::remote::connect(bucket, access.credentials.as_ref()),
         #[cfg(not(feature = "remote"))]
-        Location::S3(_) => Err(VaultError::NoRemoteSupport { location: location.to_string() }),
+        Location::S3(_) => Err(VaultError::NoRemoteSupport { location: access.location.to_string() }),
     }
 }
 

@@ -146,10 +146,9 @@ impl Remote {
         for secret in &self.secrets.0 {
             said = said.replace(secret.as_str(), "…");
         }
-        format!(
-            "{kind} ({})",
-            said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(REASON).collect::<String>()
-        )
+        let said: String =
+            said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(REASON).collect();
+        if said.is_empty() { kind.to_owned() } else { format!("{kind} ({said})") }
     }
 }
 

@@ -9,7 +9,7 @@ use mainstay_vault::{Access, Vault};
 
 use super::app::App;
 use super::restore::Watch;
-use crate::exit::{DONE, Stop, WARNINGS};
+use crate::exit::{DONE, FAILED, INTERRUPTED, Stop, WARNINGS};
 use crate::render::words;
 use crate::repository::Repositories;
 
@@ -32,6 +32,10 @@ pub fn copy(app: &mut App) -> Result<u8, Stop> {
 
 /// What comes after a run that ended with `code`: the status that the command ends with.
 pub fn afterwards(app: &mut App, repositories: &Repositories, code: u8) -> u8 {
+    // The next run catches up.
+    if matches!(code, FAILED | INTERRUPTED) {
+        return code;
+    }
     match after(app, repositories) {
         Ok(()) => code,
         Err(problem) => {

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod backups;
+mod copies;
 mod edits;
 mod interrupted;
 mod kept;
@@ -15,3 +16,6 @@ mod lab;
 mod places;
 mod refused;
 mod rolled_back;
+#[cfg(feature = "remote")]
+#[path = "../../../vault/tests/vault/s3.rs"]
+mod s3;

@@ -1,14 +1,36 @@
 //! A repository in a bucket is as good as one in a directory.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mainstay_vault::{Backup, Kind, Monitor, Pass, Progress, Unwatched, Vault, VaultError};
+use mainstay_vault::{
+    Access, Backup, Credentials, Kind, Monitor, Pass, Password, Progress, Unwatched, Vault, VaultError,
+};
 
 use crate::common::{Place, describe, files_below, populate, tags};
-use crate::s3::{ID, S3, SECRET, credentials};
+use crate::s3::{ID, S3, SECRET};
+
+fn credentials(secret: &str) -> Credentials {
+    Credentials { id: ID.to_owned(), secret: secret.to_owned(), token: None, region: None }
+}
+
+/// A state directory of this name beside the server's, and a repository under this prefix.
+fn at(s3: &S3, state: &str, prefix: &str) -> Access {
+    Access {
+        state: s3.dir.path().join(state),
+        location: s3.location(prefix),
+        password: Password::Own,
+        credentials: Some(credentials(SECRET)),
+    }
+}
+
+/// The files behind a prefix.
+fn files(s3: &S3, prefix: &str) -> PathBuf {
+    s3.dir.path().join("s3/backups").join(prefix)
+}
 
 fn backup(vault: &Vault, source: &std::path::Path) -> Backup {
     vault.backup(source, &tags("run-1", Kind::Manual), Pass::Still, &Unwatched).unwrap()
@@ -24,7 +46,7 @@ fn said(error: &VaultError) -> String {
 #[test]
 fn a_bucket_holds_backups_that_are_verified_and_restored() {
     let s3 = S3::start();
-    let access = s3.access("state", "host/one");
+    let access = at(&s3, "state", "host/one");
     let vault = Vault::open_or_create_at(&access).unwrap();
     assert!(vault.created_password());
     let data = s3.dir.path().join("data");
@@ -40,18 +62,19 @@ fn a_bucket_holds_backups_that_are_verified_and_restored() {
     again.restore_to(&first.id, &target, &Unwatched).unwrap();
     assert_eq!(describe(&target), before);
     // Only what restic knows, and no objects that stand for directories.
-    let names: Vec<_> = fs::read_dir(s3.files("host/one")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(files(&s3, "host/one")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(
         names.iter().all(|n| ["config", "keys", "data", "index", "snapshots"].iter().any(|k| n == k)),
         "{names:?}"
     );
-    assert!(Vault::open_at(&s3.access("state", "host/other")).unwrap().is_none());
+    assert!(Vault::open_at(&at(&s3, "state", "host/other")).unwrap().is_none());
 }
 
 #[test]
 fn restic_reads_a_bucket() {
     let s3 = S3::start();
-    let access = s3.access("state", "r");
+    let access = at(&s3, "state", "r");
     let vault = Vault::open_or_create_at(&access).unwrap();
     let data = s3.dir.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -76,7 +99,7 @@ fn restic_reads_a_bucket() {
     assert!(listed.contains(id.as_str()), "{listed}");
     // This server lists nothing below `data/` for restic, not even of restic's own repositories; so the
     // check is done on the bucket's files.
-    let files = s3.files("r");
+    let files = files(&s3, "r");
     assert!(restic(files.to_str().unwrap(), &["check", "--read-data"]).contains("no errors were found"));
     let target = s3.dir.path().join("by-restic");
     restic(&address, &["restore", id.as_str(), "--target", target.to_str().unwrap()]);
@@ -87,12 +110,12 @@ fn restic_reads_a_bucket() {
 #[test]
 fn damage_in_a_bucket_is_found() {
     let s3 = S3::start();
-    let vault = Vault::open_or_create_at(&s3.access("state", "r")).unwrap();
+    let vault = Vault::open_or_create_at(&at(&s3, "state", "r")).unwrap();
     let data = s3.dir.path().join("data");
     fs::create_dir(&data).unwrap();
     fs::write(data.join("file"), "content that is kept").unwrap();
     let id = backup(&vault, &data).id;
-    for file in files_below(&s3.files("r/data")) {
+    for file in files_below(&files(&s3, "r/data")) {
         let good = fs::read(&file).unwrap();
         let mut bad = good.clone();
         bad[good.len() / 2] ^= 1;
@@ -110,7 +133,7 @@ fn damage_in_a_bucket_is_found() {
 #[test]
 fn wrong_credentials_are_said_without_them() {
     let s3 = S3::start();
-    let good = s3.access("state", "r");
+    let good = at(&s3, "state", "r");
     Vault::open_or_create_at(&good).unwrap();
     let mut wrong = good.clone();
     wrong.credentials = Some(credentials("wrong-secret"));
@@ -124,8 +147,8 @@ fn wrong_credentials_are_said_without_them() {
 #[test]
 fn a_bucket_that_isnt_there_is_said() {
     let s3 = S3::start();
-    let mut access = s3.access("state", "r");
-    fs::remove_dir(s3.files("")).unwrap();
+    let mut access = at(&s3, "state", "r");
+    fs::remove_dir(files(&s3, "")).unwrap();
     let text = said(&Vault::open_or_create_at(&access).unwrap_err());
     assert!(text.contains("no such bucket"), "{text}");
     // Nobody listens there.
@@ -165,7 +188,7 @@ impl Monitor for Stopper {
 /// A server that stops while a backup of 48 MiB is written.
 fn stopped_meanwhile(again: bool) -> (Result<Backup, VaultError>, Vault, S3) {
     let s3 = S3::start();
-    let vault = Vault::open_or_create_at(&s3.access("state", "r")).unwrap();
+    let vault = Vault::open_or_create_at(&at(&s3, "state", "r")).unwrap();
     let data = s3.dir.path().join("data");
     fs::create_dir(&data).unwrap();
     let mut noise = vec![0; 48 << 20];
@@ -187,7 +210,7 @@ fn a_server_that_goes_away_leaves_no_half_snapshot() {
     let data = s3.dir.path().join("data");
     let id = backup(&vault, &data).id;
     vault.verify(&id, &Unwatched).unwrap();
-    assert_eq!(files_below(&s3.files("r/snapshots")).len(), 1, "nothing else is left");
+    assert_eq!(files_below(&files(&s3, "r/snapshots")).len(), 1, "nothing else is left");
 }
 
 #[test]
@@ -204,7 +227,7 @@ fn a_copy_in_a_bucket_replaces_a_lost_host() {
     populate(&data);
     let before = describe(&data);
     place.backup(&data);
-    let mut target = s3.access("unused", "copy");
+    let mut target = at(&s3, "unused", "copy");
     target.state = place.state();
     let copy = Vault::open_or_create_at(&target).unwrap();
     assert!(!copy.created_password(), "the same password opens both");
@@ -212,7 +235,7 @@ fn a_copy_in_a_bucket_replaces_a_lost_host() {
     // What is left is the bucket and a copy of the password.
     let password = fs::read_to_string(place.state().join("repository.password")).unwrap();
     fs::remove_dir_all(place.state()).unwrap();
-    let mut access = s3.access("new host", "copy");
+    let mut access = at(&s3, "new host", "copy");
     access.password = mainstay_vault::Password::Given(password.trim().to_owned());
     let vault = Vault::open_at(&access).unwrap().unwrap();
     let listed = vault.snapshots().unwrap();
@@ -225,24 +248,24 @@ fn a_copy_in_a_bucket_replaces_a_lost_host() {
 #[test]
 fn a_making_that_was_cut_off_is_made_anew_and_nothing_is_made_over_a_damaged_one() {
     let s3 = S3::start();
-    let access = s3.access("state", "r");
+    let access = at(&s3, "state", "r");
     let vault = Vault::open_or_create_at(&access).unwrap();
     // Cut off after the key.
-    fs::remove_file(s3.files("r/config")).unwrap();
+    fs::remove_file(files(&s3, "r/config")).unwrap();
     fs::remove_dir_all(access.state.join("repositories")).unwrap();
     drop(vault);
     let vault = Vault::open_or_create_at(&access).unwrap();
-    assert_eq!(files_below(&s3.files("r/keys")).len(), 1, "the key that opens nothing is gone");
+    assert_eq!(files_below(&files(&s3, "r/keys")).len(), 1, "the key that opens nothing is gone");
     let data = s3.dir.path().join("data");
     fs::create_dir(&data).unwrap();
     fs::write(data.join("file"), "x").unwrap();
     backup(&vault, &data);
     // The same with data in it is no such thing.
-    fs::remove_file(s3.files("r/config")).unwrap();
+    fs::remove_file(files(&s3, "r/config")).unwrap();
     let error = Vault::open_or_create_at(&access).unwrap_err();
     assert!(matches!(error, VaultError::Vanished { .. }), "{error}");
     fs::remove_dir_all(access.state.join("repositories")).unwrap();
     let error = Vault::open_or_create_at(&access).unwrap_err();
     assert!(matches!(error, VaultError::NoConfig { .. }), "{error}");
-    assert_eq!(files_below(&s3.files("r/keys")).len(), 1, "the key is still there");
+    assert_eq!(files_below(&files(&s3, "r/keys")).len(), 1, "the key is still there");
 }

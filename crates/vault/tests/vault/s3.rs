@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mainstay_vault::{Access, Credentials, Location, Password};
+use mainstay_vault::Location;
 use tempfile::TempDir;
 
 pub const ID: &str = "TESTACCESSKEYID";
@@ -29,7 +29,7 @@ impl S3 {
         server
     }
 
-    /// Starts it again on the same port and directory.
+    /// Starts it, or starts it again on the same port and directory.
     pub fn run(&mut self) {
         let cache = std::env::var_os("MAINSTAY_LAB_CACHE").unwrap_or("/var/cache/mainstay-lab".into());
         let program = Path::new(&cache).join("s3s-fs/bin/s3s-fs");
@@ -61,29 +61,10 @@ impl S3 {
         let address = format!("s3:http://127.0.0.1:{}/backups/{prefix}", self.port);
         Location::parse(&address, Path::new("/")).unwrap()
     }
-
-    /// A state directory of this name beside the server's, and a repository under this prefix.
-    pub fn access(&self, state: &str, prefix: &str) -> Access {
-        Access {
-            state: self.dir.path().join(state),
-            location: self.location(prefix),
-            password: Password::Own,
-            credentials: Some(credentials(SECRET)),
-        }
-    }
-
-    /// The files behind a prefix.
-    pub fn files(&self, prefix: &str) -> PathBuf {
-        self.dir.path().join("s3/backups").join(prefix)
-    }
 }
 
 impl Drop for S3 {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-pub fn credentials(secret: &str) -> Credentials {
-    Credentials { id: ID.to_owned(), secret: secret.to_owned(), token: None, region: None }
 }
