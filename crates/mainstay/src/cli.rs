@@ -31,6 +31,12 @@ pub struct Global {
     /// Where journal, repository and runs are kept [default: /var/lib/mainstay as root]
     #[arg(long, value_name = "DIR", env = "MAINSTAY_STATE_DIR", global = true)]
     pub state_dir: Option<PathBuf>,
+    /// Where backups are kept: a directory, or s3:https://HOST/BUCKET/PREFIX [default: in the state directory]
+    #[arg(long, value_name = "PLACE", env = "MAINSTAY_REPOSITORY", global = true)]
+    pub repository: Option<String>,
+    /// Second repository that gets a copy of every backup when a run has ended
+    #[arg(long, value_name = "PLACE", env = "MAINSTAY_COPY_TO", global = true)]
+    pub copy_to: Option<String>,
     /// Engine to talk to, as in DOCKER_HOST
     #[arg(long, value_name = "URL", global = true)]
     pub host: Option<String>,
@@ -54,6 +60,8 @@ pub enum Command {
     Backup(BackupArgs),
     /// List backups
     Backups(BackupsArgs),
+    /// Copy the backups that the second repository (--copy-to) lacks
+    Copy,
     /// Put the data of a backup in place, after a safety snapshot of what is there
     Restore(RestoreArgs),
     /// Undo a kept update

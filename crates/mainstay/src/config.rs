@@ -19,6 +19,10 @@ use crate::span::Span;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where backups are kept: a directory, or `s3:https://HOST/BUCKET/PREFIX`.
+    pub repository: Option<String>,
+    /// Second repository that gets a copy of every backup when a run has ended.
+    pub copy_to: Option<String>,
     /// What holds for every service.
     #[serde(default)]
     pub defaults: Settings,
@@ -59,6 +63,8 @@ const PROJECT_FILE: &str = "mainstay.toml";
 const HOST_FILE: &str = "/etc/mainstay/config.toml";
 
 const KEYS: &[&str] = &[
+    "repository",
+    "copy_to",
     "defaults",
     "service",
     "url",
@@ -132,6 +138,35 @@ impl Config {
         let by_id = self.service.remove(&format!("{project}/{service}")).unwrap_or_default();
         let by_name = self.service.remove(service).unwrap_or_default();
         by_id.or(by_name).or(self.defaults)
+    }
+}
+
+/// What the files say about repositories, with the directory that relative paths are from: the project's file
+/// over the host's.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Where backups are kept.
+    pub repository: Option<(String, PathBuf)>,
+    /// Where they are copied to.
+    pub copy_to: Option<(String, PathBuf)>,
+}
+
+impl Places {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file that can't be read or understood.
+    pub fn of(project_dir: Option<&Path>) -> Result<Self, Problem> {
+        let host = Path::new("/etc/mainstay");
+        let mut places = Self::default();
+        let files = project_dir.map(|dir| (dir, "mainstay.toml")).into_iter().chain([(host, "config.toml")]);
+        for (dir, name) in files {
+            let config = read(&dir.join(name))?;
+            let from_here = |text: String| (text, dir.to_owned());
+            places.repository = places.repository.or(config.repository.map(from_here));
+            places.copy_to = places.copy_to.or(config.copy_to.map(from_here));
+        }
+        Ok(places)
     }
 }
 

@@ -7,6 +7,7 @@ mod exit;
 mod interrupt;
 mod keeping;
 mod render;
+mod repository;
 mod span;
 mod state;
 

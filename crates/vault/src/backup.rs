@@ -12,7 +12,6 @@ use std::sync::Arc;
 use rustic_core::repofile::{SnapshotFile, StringList};
 use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
 
-use crate::durable;
 use crate::entry::{What, full_path};
 use crate::error::{Result, VaultError};
 use crate::guard::{call, strictly};
@@ -23,7 +22,7 @@ use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::source::{Findings, ON_RECORD, Source};
 use crate::vault::{HOST, Listed, MANIFEST_TAG, Vault};
 
-const UNFINISHED_TAG: &str = "mainstay-unfinished";
+pub(crate) const UNFINISHED_TAG: &str = "mainstay-unfinished";
 
 /// Whether the source is in use while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +92,13 @@ impl Vault {
     }
 
     /// Removes what interrupted backups left, unless another backup is under way.
-    fn clean_up(&self, lock: &Lock) -> Result<()> {
+    pub(crate) fn clean_up(&self, lock: &Lock) -> Result<()> {
         let left = self.unfinished()?;
         if !left.is_empty() {
             if lock.try_alone() {
                 self.forget_unfinished(&left)?;
             }
-            lock.share(self.state(), self.patience())?;
+            lock.share(self.lock_dir(), self.patience())?;
         }
         Ok(())
     }
@@ -111,10 +110,10 @@ impl Vault {
         Ok(all)
     }
 
-    fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
+    pub(crate) fn forget_unfinished(&self, snapshots: &[SnapshotFile]) -> Result<()> {
         let ids: Vec<_> = snapshots.iter().map(|snapshot| snapshot.id).collect();
         strictly("remove an unfinished snapshot", || self.repository()?.delete_snapshots(&ids))?;
-        durable::sync_dir(&self.path().join("snapshots"))
+        self.sync_snapshots()
     }
 }
 
@@ -219,7 +218,7 @@ impl Job<'_> {
         content.check_entries(manifest)?;
         let mut proven = self.vault.proven();
         proven.begin(&self.tags.run);
-        durable::sync_packs(self.vault.path(), content.directories_of_new_packs(&proven)?)?;
+        content.sync_new_packs(&proven)?;
         content.prove(manifest, |path| !unread.contains(path), &mut proven, &self.meter).map(drop)
     }
 
@@ -238,7 +237,7 @@ impl Job<'_> {
         strictly("store the snapshot", || self.vault.repository()?.save_snapshots(vec![finished]))?;
         let mut stored = self.vault.all_snapshots()?;
         stored.retain(|snapshot| snapshot.original == Some(unfinished.id) && snapshot.id != unfinished.id);
-        durable::sync_dir(&self.vault.path().join("snapshots"))?;
+        self.vault.sync_snapshots()?;
         stored.first().and_then(Listed::parse).map(|listed| listed.id).ok_or_else(|| VaultError::Library {
             action: "store the snapshot",
             message: "it isn't there afterwards".to_owned(),

@@ -4,7 +4,6 @@
 //! with the same attributes, and nothing else is. That the content is right too, `readback` proves. Repairs nothing.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -34,8 +33,7 @@ pub struct Verified {
 /// A snapshot as the repository holds it.
 pub(crate) struct Content<'a> {
     id: SnapshotId,
-    directory: &'a Path,
-    cipher_key: &'a Key,
+    vault: &'a Vault,
     repository: Repository<IndexedFullStatus>,
     /// In the order of the manifest.
     nodes: Vec<(PathBuf, Node)>,
@@ -73,7 +71,7 @@ impl Vault {
         let library_id = id.to_library()?;
         let (trees, nodes) =
             read_trees(&repository, library_id, source).map_err(|error| damaged(&id, &error, None))?;
-        Ok(Content { id, directory: self.path(), cipher_key: self.cipher_key(), repository, nodes, trees })
+        Ok(Content { id, vault: self, repository, nodes, trees })
     }
 }
 
@@ -81,14 +79,7 @@ impl<'a> Content<'a> {
     /// Of a snapshot whose trees nobody looked at yet.
     pub(crate) fn bare(vault: &'a Vault, id: &SnapshotId) -> Result<Self> {
         let (nodes, trees) = (Vec::new(), Vec::new());
-        Ok(Self {
-            id: id.clone(),
-            directory: vault.path(),
-            cipher_key: vault.cipher_key(),
-            repository: vault.indexed()?,
-            nodes,
-            trees,
-        })
+        Ok(Self { id: id.clone(), vault, repository: vault.indexed()?, nodes, trees })
     }
 
     /// With the index.
@@ -165,8 +156,8 @@ impl<'a> Content<'a> {
     }
 
     fn open_pack<'m>(&self, pack: &PackId, meter: &'m Meter) -> Result<Counted<'m>> {
-        let file = File::open(pack_path(self.directory, pack));
-        let file = file.map_err(|error| self.pack_damage(pack, &error.to_string()))?;
+        let path = || Some(self.vault.pack_path(pack));
+        let file = self.vault.open_pack(pack).map_err(|error| damaged(&self.id, &error, path()))?;
         Ok(Counted { file, meter })
     }
 
@@ -174,22 +165,21 @@ impl<'a> Content<'a> {
         if fits { Ok(()) } else { Err(self.pack_damage(pack, "the content doesn't fit the name")) }
     }
 
-    /// Where the packs of the snapshot lie that nobody has proven yet.
-    pub(crate) fn directories_of_new_packs(&self, proven: &Proven) -> Result<BTreeSet<PathBuf>> {
+    /// Makes those packs of the snapshot durable that nobody has proven yet.
+    pub(crate) fn sync_new_packs(&self, proven: &Proven) -> Result<()> {
         let packs = self.packs()?;
-        let new = packs.iter().filter(|pack| !proven.has_pack(pack));
-        Ok(new.filter_map(|pack| pack_path(self.directory, pack).parent().map(Path::to_owned)).collect())
+        self.vault.sync_packs(packs.iter().filter(|pack| !proven.has_pack(pack)))
     }
 
     /// What is wrong with a pack file.
     pub(crate) fn pack_damage(&self, pack: &PackId, what: &str) -> VaultError {
-        let path = pack_path(self.directory, pack);
-        VaultError::Damaged { snapshot: self.id.clone(), what: what.to_owned(), pack: Some(path) }
+        let pack = Some(self.vault.pack_path(pack));
+        VaultError::Damaged { snapshot: self.id.clone(), what: what.to_owned(), pack }
     }
 
     /// What opens its blobs.
     pub(crate) fn cipher_key(&self) -> &Key {
-        self.cipher_key
+        self.vault.cipher_key()
     }
 
     /// Hands out the content of a file block by block, and compares its hash in the end.
@@ -227,7 +217,7 @@ impl<'a> Content<'a> {
 
     fn pack_of(&self, id: &DataId) -> Option<PathBuf> {
         let entry = self.repository.get_index_entry(id).ok()?;
-        Some(pack_path(self.directory, &entry.pack))
+        Some(self.vault.pack_path(&entry.pack))
     }
 
     pub(crate) fn damage(&self, what: String) -> VaultError {
@@ -236,13 +226,11 @@ impl<'a> Content<'a> {
 }
 
 fn damaged(snapshot: &SnapshotId, error: &RusticError, pack: Option<PathBuf>) -> VaultError {
+    // A server that can't be reached says nothing about what it holds.
+    if let Some(trouble) = VaultError::remote("read the backup", error) {
+        return trouble;
+    }
     VaultError::Damaged { snapshot: snapshot.clone(), what: error.display_log(), pack }
-}
-
-pub(crate) fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
-    let name = pack.to_hex();
-    let name: &str = name.as_str();
-    repository.join("data").join(&name[..2]).join(name)
 }
 
 type Trees = (Vec<TreeId>, Vec<(PathBuf, Node)>);
@@ -309,7 +297,7 @@ fn missing(what: &'static str) -> Box<RusticError> {
 
 /// Counts what is read, and ends early when cancelled.
 struct Counted<'a> {
-    file: File,
+    file: Box<dyn Read>,
     meter: &'a Meter,
 }
 

@@ -40,6 +40,68 @@ pub enum VaultError {
         /// Why, without its content.
         reason: String,
     },
+    /// The password that was given doesn't fit the repository.
+    #[error("the repository password that was given can't be used: {reason}")]
+    GivenPassword {
+        /// Why, without the password.
+        reason: String,
+    },
+    /// A variable of the environment can't be used.
+    #[error("the variable {name}, or {name}_FILE, can't be used: {reason}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Why, without its value.
+        reason: String,
+    },
+    /// This is no place of a repository.
+    #[error("{value:?} is no place for a repository: {reason}")]
+    BadLocation {
+        /// What was given, as far as it can be shown.
+        value: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A remote repository, and a build without the feature `remote`.
+    #[error(
+        "the repository {location} is remote, and this build of mainstay has no support for remote repositories"
+    )]
+    NoRemoteSupport {
+        /// The repository.
+        location: String,
+    },
+    /// The server of a remote repository can't be reached, or refuses.
+    #[error("cannot {action}: {message}")]
+    Remote {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Which repository, and what happened.
+        message: String,
+    },
+    /// A repository was made at this place, and isn't there any more.
+    #[error("the repository that was made at {location} isn't there any more")]
+    Vanished {
+        /// The repository.
+        location: String,
+        /// The file that remembers it.
+        marker: PathBuf,
+    },
+    /// The place holds files of a repository, but not the one that makes it one.
+    #[error("{location} holds {files} files of a repository, but its file `config` is missing")]
+    NoConfig {
+        /// The repository.
+        location: String,
+        /// Packs, indexes and snapshots that are there.
+        files: usize,
+    },
+    /// A copy that isn't what the original is.
+    #[error("the copy of snapshot {snapshot} can't be relied on: {reason}")]
+    Copy {
+        /// The snapshot that was copied.
+        snapshot: SnapshotId,
+        /// Why.
+        reason: String,
+    },
     /// Another process works on the repository exclusively.
     #[error("the repository is locked by another process ({})", path.display())]
     Locked {
@@ -198,7 +260,19 @@ impl VaultError {
     }
 
     pub(crate) fn library(action: &'static str, error: &RusticError) -> Self {
-        Self::Library { action, message: error.display_log() }
+        Self::remote(action, error).unwrap_or_else(|| Self::Library { action, message: error.display_log() })
+    }
+
+    /// What the server of a remote repository, or the way to it, is the cause of.
+    pub(crate) fn remote(action: &'static str, error: &RusticError) -> Option<Self> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(trouble) = error.downcast_ref::<Trouble>() {
+                return (!trouble.absent).then(|| Self::Remote { action, message: trouble.to_string() });
+            }
+            cause = error.source();
+        }
+        None
     }
 
     pub(crate) fn unreadable(path: impl AsRef<Path>, reason: impl ToString) -> Self {
@@ -213,6 +287,26 @@ impl VaultError {
             Self::NoRepository { .. } => "Check the state directory; a first backup creates the repository.",
             Self::Password { .. } => {
                 "Put the password file back from your copy; without it no backup can be read."
+            }
+            Self::GivenPassword { .. } => {
+                "Set MAINSTAY_REPOSITORY_PASSWORD or MAINSTAY_REPOSITORY_PASSWORD_FILE to the password that it was made with."
+            }
+            Self::Variable { .. } => "Set one of both, and see that the file can be read.",
+            Self::BadLocation { .. } => "Give a directory, or `s3:https://HOST/BUCKET/PREFIX`.",
+            Self::NoRemoteSupport { .. } => {
+                "Use a build with it (`cargo build --features remote`), or give a directory."
+            }
+            Self::Remote { .. } => {
+                "Check the address, the network, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; then try again."
+            }
+            Self::Vanished { .. } => {
+                "Mount its disk or give the right address. To begin a new one there, remove what remembers it: `repository.id` in the state directory, below `repositories`."
+            }
+            Self::NoConfig { .. } => {
+                "Nothing was made over it. Put the file back from a copy, or give another place."
+            }
+            Self::Copy { .. } => {
+                "The original is as it was. Check the disk or server of the copy, then copy again: `mainstay copy`."
             }
             Self::Locked { .. } => "Wait until the other process has ended, then try again.",
             Self::InUse { .. } => {
@@ -256,6 +350,18 @@ impl VaultError {
             Self::Cancelled => "Nothing was changed; start it again when you like.",
         }
     }
+}
+
+/// What a remote repository answered instead of doing what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("the repository {location}: {reason}")]
+pub(crate) struct Trouble {
+    /// The repository, without secrets.
+    pub(crate) location: String,
+    /// What happened, without secrets.
+    pub(crate) reason: String,
+    /// The server works, and says that there is no such object.
+    pub(crate) absent: bool,
 }
 
 fn io_advice(error: &std::io::Error) -> &'static str {

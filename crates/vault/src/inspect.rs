@@ -62,8 +62,10 @@ impl Vault {
 
     fn compare_names(&self, damage: &mut Vec<String>, meter: &Meter) -> Result<(u64, u64)> {
         let mut files = Vec::new();
+        // What is remote is read when the backups are verified.
+        let Some(repository) = self.location().path() else { return Ok((0, 0)) };
         for directory in NAMED_BY_HASH {
-            collect(&self.path().join(directory), &mut files)?;
+            collect(&repository.join(directory), &mut files)?;
         }
         let found = std::sync::Mutex::new((Vec::new(), 0));
         parallel::for_each(&files, meter, |path| {

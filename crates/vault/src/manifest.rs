@@ -1,8 +1,8 @@
 //! What a backup held, as it was read: the measure for the repository and for every restore.
 //!
 //! Invariant: a stored manifest is named by the hash of its content, and the snapshot carries that hash
-//! as a tag, so an altered one isn't used. It lies beside the repository, where stock restic doesn't
-//! see it; restoring with restic needs none.
+//! as a tag, so an altered one isn't used. It lies beside the repository, and after a run in it, too (see
+//! `settle`); restoring with restic needs none.
 
 use std::collections::HashMap;
 use std::fs;
@@ -91,15 +91,22 @@ impl Manifest {
 
     /// Reads one back and checks it against its hash.
     pub(crate) fn load(state: &Path, hash: &str, snapshot: &SnapshotId) -> Result<Self> {
-        let bad = |reason: String| VaultError::Manifest { snapshot: snapshot.clone(), reason };
         let path = file(state, hash);
-        let packed = fs::read(&path).map_err(|error| bad(format!("{}: {error}", path.display())))?;
-        let lines =
-            zstd::decode_all(&*packed).map_err(|error| bad(format!("{}: {error}", path.display())))?;
+        let bad = |reason: String| VaultError::Manifest {
+            snapshot: snapshot.clone(),
+            reason: format!("{}: {reason}", path.display()),
+        };
+        let packed = read_packed(state, hash).map_err(|error| bad(error.to_string()))?;
+        Self::unpack(&packed, hash).map_err(bad)
+    }
+
+    /// The manifest in a stored file, if it has the hash.
+    pub(crate) fn unpack(packed: &[u8], hash: &str) -> std::result::Result<Self, String> {
+        let lines = zstd::decode_all(packed).map_err(|error| error.to_string())?;
         if blake3::hash(&lines).to_hex().as_str() != hash {
-            return Err(bad(format!("{} was altered", path.display())));
+            return Err("it was altered".to_owned());
         }
-        Self::from_lines(&lines).map_err(|error| bad(error.to_string()))
+        Self::from_lines(&lines).map_err(|error| error.to_string())
     }
 
     fn to_lines(&self) -> serde_json::Result<Vec<u8>> {
@@ -119,6 +126,17 @@ impl Manifest {
 
 pub(crate) fn directory(state: &Path) -> PathBuf {
     state.join(DIRECTORY)
+}
+
+/// The stored file, not checked.
+pub(crate) fn read_packed(state: &Path, hash: &str) -> std::io::Result<Vec<u8>> {
+    fs::read(file(state, hash))
+}
+
+/// Puts a stored file back.
+pub(crate) fn write_packed(state: &Path, hash: &str, packed: &[u8]) -> Result<()> {
+    durable::private_dir(&state.join(DIRECTORY))?;
+    durable::write_new(&file(state, hash), packed)
 }
 
 pub(crate) fn file(state: &Path, hash: &str) -> PathBuf {

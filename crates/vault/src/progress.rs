@@ -23,10 +23,18 @@ pub enum Phase {
     Comparing,
     /// Removing what no backup needs.
     Pruning,
+    /// Copying into another repository.
+    Copying,
 }
 
-const PHASES: [Phase; 5] =
-    [Phase::BackingUp, Phase::ReadingBack, Phase::Restoring, Phase::Comparing, Phase::Pruning];
+const PHASES: [Phase; 6] = [
+    Phase::BackingUp,
+    Phase::ReadingBack,
+    Phase::Restoring,
+    Phase::Comparing,
+    Phase::Pruning,
+    Phase::Copying,
+];
 
 /// How far an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,16 +17,16 @@ use rustic_core::jiff::Span;
 use rustic_core::repofile::{PackId, SnapshotFile};
 use rustic_core::{CheckOptions, OpenStatus, PruneOptions as LibraryOptions, Repository};
 
-use crate::content::pack_path;
 use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::{call, strictly};
 use crate::ids::{SnapshotId, tag_value};
 use crate::manifest;
+use crate::open::unfinished_beside;
 use crate::parallel;
 use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::retention::spare_the_last;
-use crate::vault::{MANIFEST_TAG, UNFINISHED, Vault};
+use crate::vault::{MANIFEST_TAG, Vault};
 
 /// Its modification time is when the last prune ended.
 const PRUNED: &str = "repository.pruned";
@@ -81,11 +81,14 @@ impl Vault {
             let mut pruned = Pruned::default();
             self.forget(forget, &mut pruned)?;
             pruned.manifests = self.remove_manifests()?;
-            pruned.leftovers += self.remove_leftovers()?;
-            meter.check()?;
-            self.prune(options, &mut pruned, &meter)?;
-            durable::sync_repository(self.path())?;
-            durable::write_new(&self.state().join(PRUNED), b"")?;
+            // Other hosts may use a remote repository, and no lock there would hold them off: packs stay.
+            if self.location().path().is_some() {
+                pruned.leftovers += self.remove_leftovers()?;
+                meter.check()?;
+                self.prune(options, &mut pruned, &meter)?;
+            }
+            self.sync()?;
+            durable::write_new(&self.lock_dir().join(PRUNED), b"")?;
             Ok(pruned)
         })
     }
@@ -93,7 +96,7 @@ impl Vault {
     /// When the last prune ended; `None` if there was none.
     #[must_use]
     pub fn last_prune(&self) -> Option<SystemTime> {
-        fs::metadata(self.state().join(PRUNED)).and_then(|meta| meta.modified()).ok()
+        fs::metadata(self.lock_dir().join(PRUNED)).and_then(|meta| meta.modified()).ok()
     }
 
     fn forget(&self, forget: &[SnapshotId], pruned: &mut Pruned) -> Result<()> {
@@ -105,7 +108,7 @@ impl Vault {
         if !all.is_empty() {
             strictly("remove snapshots", || self.repository()?.delete_snapshots(&all))?;
             // Manifests go when it is certain that no snapshot names them.
-            durable::sync_dir(&self.path().join("snapshots"))?;
+            self.sync_snapshots()?;
         }
         pruned.forgotten = forget;
         Ok(())
@@ -113,6 +116,10 @@ impl Vault {
 
     /// Removes manifests that no snapshot names, not even one that this version can't understand.
     fn remove_manifests(&self) -> Result<u64> {
+        // They lie together, and those of another repository are none of this one's.
+        if self.shares_manifests() {
+            return Ok(0);
+        }
         let snapshots = self.all_snapshots()?;
         let named: HashSet<PathBuf> = snapshots.iter().filter_map(|one| self.manifest_file(one)).collect();
         let directory = manifest::directory(self.state());
@@ -135,7 +142,7 @@ impl Vault {
         let (state, repository) = (self.state(), self.path());
         let mut removed = remove_files(state, is_ours)?;
         removed += remove_files(&manifest::directory(state), is_ours)?;
-        let unfinished = state.join(UNFINISHED);
+        let unfinished = unfinished_beside(repository);
         if unfinished.exists() {
             durable::remove(&unfinished)?;
             removed += 1;
@@ -186,7 +193,7 @@ impl Vault {
     fn read_back<'p>(&self, packs: impl Iterator<Item = &'p PackId>, meter: &Meter) -> Result<()> {
         let packs: Vec<_> = packs.collect();
         parallel::for_each(&packs, meter, |pack| {
-            let path = pack_path(self.path(), pack);
+            let path = self.pack_path(pack);
             let mut file = File::open(&path).map_err(|error| VaultError::io("open", &path, error))?;
             meter.check()?;
             if pack.blob_matches_reader(u64::MAX, &mut file) {

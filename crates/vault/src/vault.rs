@@ -1,57 +1,54 @@
-//! The repository: where it is, how it is made and opened, and what it holds.
+//! An open repository, and what it holds.
 //!
-//! Invariant: the password is on the disk before the repository that needs it, and a repository appears
-//! whole or not at all. Only snapshots with all of our tags are listed: what a broken backup leaves has
-//! none. Doesn't read or write the data of snapshots.
+//! Invariant: only snapshots with all of our tags are listed: what a broken backup leaves has none. Doesn't
+//! read or write the data of snapshots.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aes256ctr_poly1305aes::Key;
-use bytesize::ByteSize;
-use rustic_backend::LocalBackend;
-use rustic_core::repofile::{Chunker, MasterKey, SnapshotFile, SnapshotId as SnapshotFileId};
+use rustic_core::repofile::{MasterKey, PackId, SnapshotFile, SnapshotId as SnapshotFileId};
 use rustic_core::{
-    ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus, Repository, RepositoryBackends,
-    RepositoryOptions, RusticResult,
+    ErrorKind, FileType, IndexedFullStatus, OpenStatus, Repository, RusticError, RusticResult,
 };
 
+use crate::access::OTHERS;
 use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::strictly;
 use crate::ids::{SnapshotId, Tags, tag_value};
+use crate::location::Location;
 use crate::lock::{Held, Lock};
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
+use crate::open::{Backend, open_with};
 use crate::readback::Proven;
 use crate::restic_lock::ResticLock;
-use crate::seal;
 
-const REPOSITORY: &str = "repository";
-pub(crate) const UNFINISHED: &str = "repository.new";
-const PASSWORD: &str = "repository.password";
-/// zstd's fastest regular level.
-const COMPRESSION: i32 = 1;
 /// The tag that names the manifest of a finished backup.
 pub(crate) const MANIFEST_TAG: &str = "manifest";
 /// Parents are found by host name, so it must not be the machine's, which may change.
 pub(crate) const HOST: &str = "mainstay";
 /// How long an operation waits for somebody who holds the repository alone.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open repository.
 pub struct Vault {
-    state: PathBuf,
-    path: PathBuf,
-    password_file: PathBuf,
-    key: MasterKey,
-    cipher_key: Key,
-    proven: Mutex<Proven>,
-    patience: Duration,
+    pub(crate) state: PathBuf,
+    /// Where lock and remembered key lie.
+    pub(crate) own: PathBuf,
+    pub(crate) location: Location,
+    pub(crate) password_file: PathBuf,
+    pub(crate) backend: Backend,
+    pub(crate) key: MasterKey,
+    pub(crate) created_password: bool,
+    pub(crate) cipher_key: Key,
+    pub(crate) proven: Mutex<Proven>,
+    pub(crate) patience: Duration,
 }
 
 /// A finished backup.
@@ -75,75 +72,34 @@ pub struct Listed {
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Vault").field("location", &self.location).finish_non_exhaustive()
     }
 }
 
 impl Vault {
-    /// Opens the repository below the state directory, which is made, with a random password in a file
-    /// beside it, if there is none.
-    ///
-    /// # Errors
-    ///
-    /// The directory can't be written, or the password file is missing or doesn't fit.
-    pub fn open_or_create(state_dir: &Path) -> Result<Self> {
-        if let Some(vault) = Self::open(state_dir)? {
-            return Ok(vault);
-        }
-        durable::private_dir(state_dir)?;
-        {
-            let _alone = Lock::exclusive(state_dir)?;
-            // Whoever held the lock before may have made it.
-            if !is_repository(&state_dir.join(REPOSITORY)) {
-                create(state_dir)?;
-            }
-        }
-        Self::open(state_dir)?.ok_or_else(|| VaultError::NoRepository { path: state_dir.join(REPOSITORY) })
+    /// Where the restic repository is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
-    /// Opens the repository below the state directory; `None` if there is none. Makes nothing.
-    ///
-    /// # Errors
-    ///
-    /// The password file is missing or doesn't fit, or the repository is damaged.
-    pub fn open(state_dir: &Path) -> Result<Option<Self>> {
-        let path = state_dir.join(REPOSITORY);
-        if !is_repository(&path) {
-            return Ok(None);
-        }
-        let password_file = state_dir.join(PASSWORD);
-        let bad = |reason: String| VaultError::Password { path: password_file.clone(), reason };
-        let password = fs::read_to_string(&password_file).map_err(|error| bad(error.to_string()))?;
-        let credentials = Credentials::password(password.trim_end_matches(['\n', '\r']));
-        let mut refused = false;
-        let key = strictly("open the repository", || {
-            let opened = backend(&path)?.open(&credentials);
-            refused = opened.as_ref().is_err_and(|error| error.is_incorrect_password());
-            Ok(opened?.key())
-        })
-        .map_err(|error| if refused { bad("it doesn't open the repository".to_owned()) } else { error })?;
-        let (cipher_key, proven) = (seal::cipher_key(&key), Mutex::default());
-        Ok(Some(Self {
-            state: state_dir.to_owned(),
-            path,
-            password_file,
-            key,
-            cipher_key,
-            proven,
-            patience: PATIENCE,
-        }))
-    }
-
-    /// The restic repository.
+    /// The directory of the restic repository; empty if it is remote, so that nothing is found there.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.location.path().unwrap_or(Path::new(""))
     }
 
-    /// The file with the repository's password.
+    /// The file with the repository's password; empty if the password was given.
     #[must_use]
     pub fn password_file(&self) -> &Path {
         &self.password_file
+    }
+
+    /// Whether the password was made just now, together with the repository: the operator has to be told
+    /// to keep a copy of it.
+    #[must_use]
+    pub fn created_password(&self) -> bool {
+        self.created_password
     }
 
     /// How long an operation waits for somebody who holds the repository alone: a prune, or a stock restic; 20 s if
@@ -159,7 +115,7 @@ impl Vault {
     /// A snapshot file can't be read: then none is listed, so that nobody takes an older backup for the
     /// newest one.
     pub fn snapshots(&self) -> Result<Vec<Listed>> {
-        let _lock = Lock::shared(&self.state, self.patience)?;
+        let _lock = Lock::shared(&self.own, self.patience)?;
         self.listed()
     }
 
@@ -192,12 +148,12 @@ impl Vault {
         self.manifest_of(&snapshot)
     }
 
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
-    }
-
     pub(crate) fn state(&self) -> &Path {
         &self.state
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     pub(crate) fn cipher_key(&self) -> &Key {
@@ -211,29 +167,76 @@ impl Vault {
 
     /// For adding. Others may read and add too.
     pub(crate) fn lock(&self) -> Result<Held> {
-        let lock = Lock::shared(&self.state, self.patience)?;
-        let restic = ResticLock::take(&self.path, &self.key, false, self.patience)?;
-        Ok(Held::new(lock, Some(restic)))
+        let lock = Lock::shared(&self.own, self.patience)?;
+        Ok(Held::new(lock, self.restic_lock(false, self.patience)?))
     }
 
     /// For reading. A full or read-only disk, or a restic that doesn't end, doesn't stop a restoration, which
     /// may be the way back of a service that stands still: what is read is compared with the manifest.
     pub(crate) fn lock_for_reading(&self) -> Result<Held> {
-        let lock = Lock::shared(&self.state, self.patience)?;
-        let restic = ResticLock::take(&self.path, &self.key, false, self.patience).ok();
-        Ok(Held::new(lock, restic))
+        let lock = Lock::shared(&self.own, self.patience)?;
+        Ok(Held::new(lock, self.restic_lock(false, self.patience).unwrap_or_default()))
     }
 
     /// For removing.
     pub(crate) fn lock_alone(&self) -> Result<Held> {
-        let lock = Lock::alone(&self.state)?;
-        let restic = ResticLock::take(&self.path, &self.key, true, Duration::ZERO)?;
-        Ok(Held::new(lock, Some(restic)))
+        let lock = Lock::alone(&self.own)?;
+        Ok(Held::new(lock, self.restic_lock(true, Duration::ZERO)?))
+    }
+
+    /// None in a remote repository: there, only what nobody else may need is ever removed.
+    fn restic_lock(&self, exclusive: bool, patience: Duration) -> Result<Option<ResticLock>> {
+        let local = self.location.path();
+        local.map(|path| ResticLock::take(path, &self.key, exclusive, patience)).transpose()
+    }
+
+    /// Whether manifests of other repositories may lie beside those of this one.
+    pub(crate) fn shares_manifests(&self) -> bool {
+        self.state.join(OTHERS).exists()
+    }
+
+    /// Where the lock of this repository lies.
+    pub(crate) fn lock_dir(&self) -> &Path {
+        &self.own
     }
 
     /// Opens it anew, without the slow way from password to key.
     pub(crate) fn repository(&self) -> RusticResult<Repository<OpenStatus>> {
-        backend(&self.path)?.open(&Credentials::Masterkey(self.key.clone()))
+        open_with(&self.backend, &self.key)
+    }
+
+    /// A whole pack file.
+    pub(crate) fn open_pack(&self, pack: &PackId) -> RusticResult<Box<dyn Read>> {
+        let Some(repository) = self.location.path() else {
+            return Ok(Box::new(Cursor::new(self.backend.read_full(FileType::Pack, pack)?)));
+        };
+        let file = File::open(pack_path(repository, pack)).map_err(|error| {
+            RusticError::with_source(ErrorKind::InputOutput, "the pack file can't be opened", error)
+        })?;
+        Ok(Box::new(file))
+    }
+
+    /// Where a pack file is, for people.
+    pub(crate) fn pack_path(&self, pack: &PackId) -> PathBuf {
+        pack_path(Path::new(&self.location.to_string()), pack)
+    }
+
+    /// Brings everything that was written to the disk; what is remote is there when the server said so.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.location.path().map_or(Ok(()), durable::sync_repository)
+    }
+
+    /// As [`Vault::sync`], for these packs and the index.
+    pub(crate) fn sync_packs<'p>(&self, packs: impl Iterator<Item = &'p PackId>) -> Result<()> {
+        let Some(path) = self.location.path() else { return Ok(()) };
+        let directories: HashSet<_> =
+            packs.filter_map(|pack| pack_path(path, pack).parent().map(Path::to_owned)).collect();
+        durable::sync_packs(path, directories)
+    }
+
+    /// As [`Vault::sync`], for snapshots alone.
+    pub(crate) fn sync_snapshots(&self) -> Result<()> {
+        self.location.path().map_or(Ok(()), |path| durable::sync_dir(&path.join("snapshots")))
     }
 
     /// With everything the index knows at this moment.
@@ -272,7 +275,14 @@ impl Vault {
     }
 
     pub(crate) fn manifest_of(&self, snapshot: &Listed) -> Result<Manifest> {
-        Manifest::load(&self.state, &snapshot.manifest, &snapshot.id)
+        Manifest::load(&self.state, &snapshot.manifest, &snapshot.id).or_else(|lost| {
+            let Some(packed) = self.stored_manifest(&snapshot.manifest)? else { return Err(lost) };
+            let manifest = Manifest::unpack(&packed, &snapshot.manifest)
+                .map_err(|reason| VaultError::Manifest { snapshot: snapshot.id.clone(), reason })?;
+            // Only so that it needn't be fetched again.
+            let _ = manifest::write_packed(&self.state, &snapshot.manifest, &packed);
+            Ok(manifest)
+        })
     }
 }
 
@@ -296,56 +306,8 @@ fn number<'a>(tags: impl IntoIterator<Item = &'a str>, key: &str) -> Option<u64>
     u64::from_str(tag_value(tags, key)?).ok()
 }
 
-fn is_repository(path: &Path) -> bool {
-    path.join("config").exists()
-}
-
-fn backend(path: &Path) -> RusticResult<Repository<()>> {
-    let local = LocalBackend::new(path.to_string_lossy(), [])?;
-    // A cache of files that lie on the same disk would only be a second thing to go wrong.
-    let options = RepositoryOptions::default().no_cache(true);
-    Repository::new(&options, &RepositoryBackends::new(Arc::new(local), None))
-}
-
-/// Makes password and repository; the caller is alone. The repository gets its name when it is whole: one
-/// whose making was interrupted could hold a second key that opens nothing.
-fn create(state: &Path) -> Result<()> {
-    let (path, unfinished) = (state.join(REPOSITORY), state.join(UNFINISHED));
-    if path.to_str().is_none() {
-        let (what, reason) = ("state directory", "its name isn't valid UTF-8");
-        return Err(VaultError::BadName { what, value: state.display().to_string(), reason });
-    }
-    let password = password(&state.join(PASSWORD))?;
-    durable::remove(&unfinished)?;
-    let config = ConfigOptions::default()
-        .set_version(2_u32)
-        .set_chunker(Chunker::FixedSize)
-        .set_chunk_size(ByteSize::mib(1))
-        .set_datapack_size(ByteSize::mib(16))
-        .set_compression(COMPRESSION)
-        // Everything that is written is read back from the disk and compared; to open it once more before would
-        // double the work.
-        .set_extra_verify(false);
-    let key = KeyOptions::default().hostname(HOST.to_owned());
-    strictly("create the repository", || {
-        backend(&unfinished)?.init(&Credentials::password(&password), &key, &config)
-    })?;
-    durable::sync_repository(&unfinished)?;
-    fs::rename(&unfinished, &path).map_err(|error| VaultError::io("create", &path, error))?;
-    durable::sync_dir(state)
-}
-
-/// The password in the file, which is made if it doesn't exist.
-fn password(path: &Path) -> Result<String> {
-    if let Ok(existing) = fs::read_to_string(path) {
-        return Ok(existing.trim_end_matches(['\n', '\r']).to_owned());
-    }
-    let mut random = [0; 32];
-    let source = Path::new("/dev/urandom");
-    fs::File::open(source)
-        .and_then(|mut file| file.read_exact(&mut random))
-        .map_err(|error| VaultError::io("read", source, error))?;
-    let password = hex::encode(random);
-    durable::write_new(path, format!("{password}\n").as_bytes())?;
-    Ok(password)
+fn pack_path(repository: &Path, pack: &PackId) -> PathBuf {
+    let name = pack.to_hex();
+    let name: &str = name.as_str();
+    repository.join("data").join(&name[..2]).join(name)
 }

@@ -28,6 +28,9 @@ fn needed(data: u64) -> u64 {
 }
 
 fn backup(survey: &Survey) -> Option<Finding> {
+    if survey.remote_repository {
+        return None;
+    }
     let (service, data) = (&survey.service, survey.data_bytes());
     let needed = needed(data);
     let Some(space) = &survey.repository else {
@@ -144,6 +147,19 @@ mod tests {
     #[test]
     fn room_that_is_not_known_is_said() {
         assert_eq!(found(50 * GB, None)[0].0, Severity::Warning);
+    }
+
+    #[test]
+    fn a_remote_repository_takes_no_room_here_and_a_restore_does() {
+        let mut case = Case::of(vec![container("web-1")]);
+        case.survey.repository = None;
+        case.survey.remote_repository = true;
+        assert_eq!(case.check(run), []);
+        let mut mount = data("shop_data");
+        mount.mount.bytes = 10 * GB;
+        mount.space = Some(Space { path: "/disk1".into(), device: 1, free: GB, total: 100 * GB });
+        case.survey.mounts = vec![mount];
+        assert!(case.check(run)[0].message.contains("a restore may not find room"));
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Case {
             unsupported: vec![],
             dependencies: vec![],
             repository: Some(space),
+            remote_repository: false,
             engine_local: true,
             engine_host: "unix:///var/run/docker.sock".into(),
             probes: probes(),

@@ -44,8 +44,8 @@ pub struct Wishes {
     pub probe_interval_ms: Option<u64>,
     /// Checks to override.
     pub forced: Vec<String>,
-    /// Where backups are kept.
-    pub repository: PathBuf,
+    /// The directory in which backups are kept; `None` if that is not on this machine.
+    pub repository: Option<PathBuf>,
 }
 
 /// A plan, and the bytes that belong to it.

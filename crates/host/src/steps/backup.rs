@@ -23,7 +23,7 @@ impl Host {
         if context.plan.data.is_empty() {
             return Ok(Fact::BackedUp { backups: Vec::new(), changed_since_cutover: unchanged(step) });
         }
-        let vault = self.vault()?;
+        let vault = self.vault(context)?;
         let mut backups = Vec::new();
         for mount in &context.plan.data {
             let record = self.back_up_mount(&vault, permit, mount, context)?;
@@ -41,12 +41,15 @@ impl Host {
         Ok(Fact::BackedUp { backups, changed_since_cutover: changed })
     }
 
-    fn vault(&mut self) -> Result<Arc<Vault>, Box<Failure>> {
+    fn vault(&mut self, context: &mut Context<'_>) -> Result<Arc<Vault>, Box<Failure>> {
         if let Some(vault) = &self.vault {
             return Ok(Arc::clone(vault));
         }
-        let opened = Vault::open_or_create(&self.state)
+        let opened = Vault::open_or_create_at(&self.access)
             .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        if opened.created_password() {
+            context.observe(keep_the_password(&opened));
+        }
         Ok(Arc::clone(self.vault.insert(Arc::new(opened))))
     }
 
@@ -88,7 +91,7 @@ impl Host {
     /// Puts the data of the backups in place; what is there now is in the safety snapshots.
     pub(super) fn restore_data(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let (plan, state) = (context.plan, context.state);
-        let vault = self.vault()?;
+        let vault = self.vault(context)?;
         let (mut files, mut bytes) = (0, 0);
         for record in state.way_back(plan) {
             let (mount, id, safety) = self.restoration(plan, state, record).map_err(engine_step)?;
@@ -182,6 +185,7 @@ fn progress(step: Step, mount: &DataMount, told: mainstay_vault::Progress) -> Pr
         Phase::Restoring => "restoring",
         Phase::Comparing => "comparing",
         Phase::Pruning => "pruning",
+        Phase::Copying => "copying",
     };
     Progress {
         step,
@@ -223,6 +227,13 @@ fn changed(
         }
     }
     Ok(Some(false))
+}
+
+/// No backup can be read without it, and it is on the same disk as what it protects.
+fn keep_the_password(vault: &Vault) -> Finding {
+    let file = vault.password_file().display();
+    Finding::new("repository-password", Severity::Note, format!("the repository's password was made: {file}"))
+        .advice("keep a copy of it on another machine: without it no backup can be read")
 }
 
 fn moving(mount: &DataMount, files: u64) -> Finding {

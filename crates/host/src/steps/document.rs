@@ -8,6 +8,7 @@ use mainstay_core::plan::{DataMount, Plan};
 use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
 use mainstay_runner::{Context, Permit};
+use mainstay_vault::{Access, Location};
 
 use super::trouble::engine_step;
 use super::{Done, Host};
@@ -25,7 +26,7 @@ const TARGET: &str = "/path/to/an/empty/directory";
 impl Host {
     /// Writes `BACKUP_INFO.txt` and `report.txt` into the run's directory.
     pub(super) fn document(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
-        let info = backup_info(permit.run(), context.plan, context.state, &self.state);
+        let info = backup_info(permit.run(), context.plan, context.state, &self.access);
         self.run.write("BACKUP_INFO.txt", info.as_bytes()).map_err(|e| engine_step(e.into()))?;
         let report = report(permit.run(), context.plan, context.state);
         self.run.write("report.txt", report.as_bytes()).map_err(|e| engine_step(e.into()))?;
@@ -35,20 +36,28 @@ impl Host {
 
 /// How to get at the backups of a run with stock `restic` and `docker` alone.
 #[must_use]
-pub fn backup_info(run: &str, plan: &Plan, state: &RunState, state_dir: &Path) -> String {
-    let repository = state_dir.join("repository");
-    let password = state_dir.join("repository.password");
+pub fn backup_info(run: &str, plan: &Plan, state: &RunState, access: &Access) -> String {
     let mut text = format!(
         "Backups of {} taken by run {run}\n\n\
          They can be used without mainstay: the repository is a stock restic repository.\n\
-         Keep a copy of the password file elsewhere; without it no backup can be read.\n\n\
-         repository     {}\n\
-         password file  {}\n",
+         Keep a copy of the password elsewhere; without it no backup can be read.\n\n\
+         repository     {}\n",
         plan.unit.id(),
-        repository.display(),
-        password.display()
+        access.location,
     );
-    let restic = format!("restic --repo {} --password-file {}", quoted(&repository), quoted(&password));
+    let mut restic = format!("restic --repo {}", quoted(Path::new(&access.location.to_string())));
+    match access.password_file() {
+        Some(file) => {
+            let _ = writeln!(text, "password file  {}", file.display());
+            let _ = write!(restic, " --password-file {}", quoted(&file));
+        }
+        None => text.push_str("password       put it into RESTIC_PASSWORD, or have restic ask for it\n"),
+    }
+    if let Location::S3(_) = access.location {
+        text.push_str(
+            "credentials    put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as for mainstay\n",
+        );
+    }
     let _ = write!(text, "\nTo check everything:\n\n    {restic} check --read-data\n");
     for (step, what) in BACKUPS {
         for record in state.backups(*step) {

@@ -11,7 +11,6 @@ mod images;
 mod judge;
 mod trouble;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -21,7 +20,7 @@ use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::Failure;
 use mainstay_runner::{Context, Permit, World};
-use mainstay_vault::Vault;
+use mainstay_vault::{Access, Vault};
 use tokio::runtime::Handle;
 
 use crate::engine::Engine;
@@ -34,12 +33,13 @@ pub use trouble::{engine_step, vault_problem};
 /// How a step ends.
 type Done = Result<Fact, Box<Failure>>;
 
-/// The engine, the state directory and the run directory that steps act on.
+/// The engine, the repository and the run directory that steps act on.
 #[derive(Debug)]
 pub struct Host {
     engine: Engine,
     runtime: Handle,
-    state: PathBuf,
+    /// The repository that the run keeps its backups in.
+    access: Access,
     run: RunDir,
     interrupt: Arc<AtomicUsize>,
     meter: Option<Meter>,
@@ -54,11 +54,11 @@ impl Host {
     pub fn new(
         engine: Engine,
         runtime: Handle,
-        state: &Path,
+        access: Access,
         run: RunDir,
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
-        Self { engine, runtime, state: state.to_owned(), run, interrupt, meter: None, vault: None }
+        Self { engine, runtime, access, run, interrupt, meter: None, vault: None }
     }
 
     /// The repository, if a step has opened it.

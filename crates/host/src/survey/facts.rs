@@ -67,6 +67,8 @@ pub struct Survey {
     pub dependencies: Vec<DependencyFacts>,
     /// Room for backups.
     pub repository: Option<Space>,
+    /// Whether the repository is on another machine, whose room is not ours to look at.
+    pub remote_repository: bool,
     /// Whether the engine's directories can be read here.
     pub engine_local: bool,
     /// Where the engine was reached.

@@ -32,7 +32,7 @@ pub use space::{Count, count, free, human};
 /// What a survey needs to know besides the service.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where backups are kept; need not exist yet.
+    /// The directory in which backups are kept; need not exist yet. `None` if that is not on this machine.
     pub repository: Option<PathBuf>,
 }
 
@@ -73,6 +73,7 @@ pub async fn survey(
         mounts: mounts.data,
         unsupported: mounts.unsupported,
         dependencies,
+        remote_repository: options.repository.is_none(),
         repository: options.repository.as_deref().and_then(|dir| space::free(dir).ok()),
         engine_local: engine.is_local(),
         engine_host: engine.endpoint().host.clone(),

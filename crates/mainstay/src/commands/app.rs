@@ -1,6 +1,7 @@
 //! What every command has: options, renderer, runtime, state directory, signals.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use mainstay_core::problem::Problem;
@@ -19,6 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::render::json::Json;
 use crate::render::terminal::Terminal;
 use crate::render::{Show, words};
+use crate::repository::Repositories;
 use crate::state::StateDir;
 
 /// What every command has.
@@ -116,7 +118,11 @@ impl App {
             probe_grace_ms: millis(settings.probe_grace),
             probe_interval_ms: millis(settings.probe_interval),
             forced: Vec::new(),
-            repository: self.state.path().join("repository"),
+            repository: Repositories::of(&self.global, &self.state, Some(&project.directory))?
+                .access
+                .location
+                .path()
+                .map(Path::to_owned),
         })
     }
 
@@ -137,8 +143,15 @@ impl App {
         })
     }
 
-    /// The repository, if there is one.
-    pub fn vault(&self) -> Result<Option<Vault>, Problem> {
-        Vault::open(self.state.path()).map_err(|e| vault_problem("the backup repository can't be used", &e))
+    /// The repositories of a project, or of the host.
+    pub fn repositories(&self, project_dir: Option<&Path>) -> Result<Repositories, Problem> {
+        let named = self.global.files.first().and_then(|file| file.parent());
+        Repositories::of(&self.global, &self.state, project_dir.or(named))
+    }
+
+    /// The repository of a project, or of the host, if there is one.
+    pub fn vault(&self, project_dir: Option<&Path>) -> Result<Option<Vault>, Problem> {
+        let access = self.repositories(project_dir)?.access;
+        Vault::open_at(&access).map_err(|e| vault_problem("the backup repository can't be used", &e))
     }
 }

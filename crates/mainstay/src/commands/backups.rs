@@ -12,7 +12,7 @@ const HEADING: [&str; 8] = ["Snapshot", "When", "Service", "Mount", "Kind", "Fil
 
 /// Lists backups.
 pub fn backups(app: &mut App, args: &BackupsArgs) -> Result<u8, Stop> {
-    let Some(vault) = app.vault()? else {
+    let Some(vault) = app.vault(None)? else {
         app.show.say("There are no backups yet.");
         return Ok(DONE);
     };

@@ -1,5 +1,7 @@
 //! Which backups a command is about.
 
+use std::path::Path;
+
 use mainstay_core::problem::Problem;
 use mainstay_host::steps::vault_problem;
 use mainstay_vault::{Kind, Listed, Monitor, Progress, Vault};
@@ -19,9 +21,9 @@ impl Monitor for Watch {
     }
 }
 
-/// The repository, which there must be.
-pub fn open(app: &App) -> Result<Vault, Problem> {
-    app.vault()?.ok_or_else(|| {
+/// The repository of a project, or of the host; there must be one.
+pub fn open(app: &App, project_dir: Option<&Path>) -> Result<Vault, Problem> {
+    app.vault(project_dir)?.ok_or_else(|| {
         Problem::new("unknown-backup", "there are no backups yet")
             .advise("make one: `mainstay backup SERVICE`")
     })

@@ -25,8 +25,8 @@ pub fn doctor(app: &mut App) -> Result<u8, Stop> {
         Ok(()) => good("state", format!("the state directory {} can be written", state.display())),
         Err(problem) => bad("state", &problem),
     });
-    findings.push(match app.vault() {
-        Ok(Some(vault)) => good("repository", format!("the repository {} opens", vault.path().display())),
+    findings.push(match app.vault(None) {
+        Ok(Some(vault)) => good("repository", format!("the repository {} opens", vault.location())),
         Ok(None) => good("repository", "there is no repository yet; the first backup makes it".to_owned()),
         Err(problem) => bad("repository", &problem),
     });

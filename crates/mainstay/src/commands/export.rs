@@ -23,7 +23,7 @@ pub fn export(app: &mut App, args: &ExportArgs) -> Result<u8, Stop> {
             .advise("redirect standard output, and leave `--json` out; or `--to FILE.tar.zst`")
             .into());
     }
-    let vault = open(app)?;
+    let vault = open(app, None)?;
     let chosen = find(&vault, args)?;
     let parts: Vec<Part> = chosen
         .iter()

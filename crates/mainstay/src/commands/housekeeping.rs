@@ -16,13 +16,11 @@ use mainstay_host::files::RunDir;
 use mainstay_host::images;
 use mainstay_host::steps::{now, vault_problem};
 use mainstay_runner::{Journal, RunSummary};
-use mainstay_vault::{
-    Judged, Listed, Monitor, Progress, PruneOptions, Retention, SnapshotId, Vault, VaultError,
-};
+use mainstay_vault::{Judged, Listed, PruneOptions, Retention, SnapshotId, Vault, VaultError};
 
 use super::app::App;
+use super::choose::Watch;
 use crate::config;
-use crate::interrupt::Interrupt;
 use crate::keeping::{self, Needed};
 use crate::render::words;
 use crate::state::journal_problem;
@@ -156,9 +154,9 @@ fn tidy(
     vault: Option<&Vault>,
 ) -> Result<usize, Problem> {
     // A run that had no data to back up, or that was resumed after its backups, didn't open it.
-    let opened = if vault.is_none() { app.vault()? } else { None };
-    let vault = vault.or(opened.as_ref());
     let (plan, _) = journal.replay(run).map_err(|e| journal_problem(&e))?;
+    let opened = if vault.is_none() { app.vault(Some(&plan.unit.project.directory))? } else { None };
+    let vault = vault.or(opened.as_ref());
     let names = plan.unit.names().map(str::to_owned).collect();
     let scope = Scope::Unit(plan.unit.project.name.clone(), names);
     let listed = vault.map_or_else(|| Ok(Vec::new()), Vault::snapshots);
@@ -253,15 +251,4 @@ fn tags(plan: &Plan) -> impl Iterator<Item = String> {
 /// `3 old backups`.
 pub fn old(count: usize) -> String {
     words::count(count, "old backup")
-}
-
-/// Ends when the operator asks for it.
-pub struct Watch(pub Interrupt);
-
-impl Monitor for Watch {
-    fn progress(&self, _: Progress) {}
-
-    fn cancelled(&self) -> bool {
-        self.0.came()
-    }
 }

@@ -6,6 +6,7 @@ mod backups;
 mod check;
 mod choose;
 mod completions;
+mod copy;
 mod doctor;
 mod export;
 mod housekeeping;
@@ -63,6 +64,7 @@ fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
         Command::Update(args) => update::update(app, &args),
         Command::Backup(args) => backup::backup(app, &args),
         Command::Backups(args) => backups::backups(app, &args),
+        Command::Copy => copy::copy(app),
         Command::Restore(args) => restore::restore(app, &args),
         Command::Rollback(args) => rollback::rollback(app, &args),
         Command::Runs(args) => runs::runs(app, &args),

@@ -15,7 +15,7 @@ use crate::render::words;
 /// Restores it into an empty or new directory, under its own name.
 pub fn restore(app: &mut App, args: &RestoreArgs, path: &Path, directory: &Path) -> Result<u8, Stop> {
     no_compose_file(app)?;
-    let vault = open(app)?;
+    let vault = open(app, None)?;
     let id = id(&vault, &args.service.service)?;
     let chosen = choose(&vault, &id, &args.choice)?;
     let places = places(app, &chosen);

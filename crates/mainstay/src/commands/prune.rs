@@ -6,7 +6,8 @@ use mainstay_host::steps::vault_problem;
 use mainstay_vault::{Judged, PruneOptions, Pruned, Vault};
 
 use super::app::App;
-use super::housekeeping::{self, Removed, Scope, Watch};
+use super::choose::Watch;
+use super::housekeeping::{self, Removed, Scope};
 use crate::cli::PruneArgs;
 use crate::exit::{DONE, Stop};
 use crate::render::words;
@@ -15,7 +16,7 @@ const HEADING: [&str; 8] = ["Snapshot", "When", "Service", "Mount", "Kind", "Siz
 
 /// Prunes by hand.
 pub fn prune(app: &mut App, args: &PruneArgs) -> Result<u8, Stop> {
-    let Some(vault) = app.vault()? else {
+    let Some(vault) = app.vault(None)? else {
         app.show.say("There are no backups yet.");
         return Ok(DONE);
     };

@@ -36,7 +36,7 @@ fn in_place(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
     let found = app.find(&ready.engine, &args.service.service).map_err(Stop::untouched)?;
     let wishes = app.wishes(&found, &args.service).map_err(Stop::untouched)?;
     let id = format!("{}/{}", found.project.name, found.service);
-    let vault = open(app).map_err(Stop::untouched)?;
+    let vault = open(app, Some(&found.project.directory)).map_err(Stop::untouched)?;
     let chosen = choose(&vault, &id, &args.choice).map_err(Stop::untouched)?;
     let records = chosen.iter().map(|s| record(&vault, s)).collect::<Result<Vec<_>, _>>();
     let records = records.map_err(Stop::untouched)?;
@@ -59,7 +59,7 @@ fn unit(ready: &run::Ready, chosen: &[Listed], service: &str) -> Vec<String> {
 fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, Stop> {
     let name = &args.service.service;
     no_compose_file(app)?;
-    let vault = open(app)?;
+    let vault = open(app, None)?;
     let id = id(&vault, name)?;
     let chosen = choose(&vault, &id, &args.choice)?;
     let watch = Watch(app.interrupt.clone());

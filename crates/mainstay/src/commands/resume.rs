@@ -4,7 +4,7 @@ use mainstay_core::problem::Problem;
 use mainstay_host::files::RunDir;
 
 use super::app::App;
-use super::{run, show};
+use super::{copy, run, show};
 use crate::cli::ResumeArgs;
 use crate::exit::{DONE, Stop};
 use crate::state::journal_problem;
@@ -39,5 +39,8 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
     }
     let directory = RunDir::open(app.state.path(), &id).map_err(Problem::from)?;
     app.show.plan(&plan, Some(&id), &[]);
-    run::perform(app, engine, &mut journal, &lock, &id, directory)
+    let repositories = app.repositories(Some(&plan.unit.project.directory))?.begun_with(&directory)?;
+    let code = run::perform(app, engine, &mut journal, &lock, &id, directory, &repositories.access)?;
+    drop(lock);
+    Ok(copy::afterwards(app, &repositories, code))
 }

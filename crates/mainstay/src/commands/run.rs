@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use mainstay_core::event::Event;
-use mainstay_core::plan::Plan;
+use mainstay_core::plan::{Kind, Plan};
 use mainstay_core::problem::{Problem, ServiceState};
 use mainstay_core::step::Step;
 use mainstay_host::engine::Engine;
@@ -12,11 +12,13 @@ use mainstay_host::files::RunDir;
 use mainstay_host::plan::Draft;
 use mainstay_host::steps::{Host, now};
 use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
+use mainstay_vault::Access;
 
 use super::app::App;
-use super::housekeeping;
+use super::{copy, housekeeping};
 use crate::exit::{NEEDS_PERSON, Stop};
 use crate::render::words;
+use crate::repository::{self, Repositories};
 use crate::state::journal_problem;
 
 /// What is held while a run is prepared and performed.
@@ -56,10 +58,28 @@ pub fn carry_out(app: &mut App, ready: Ready, draft: &Draft, yes: bool) -> Resul
     }
     let directory = RunDir::create(app.state.path(), &run).map_err(|e| Stop::untouched(e.into()))?;
     draft.store(&directory).map_err(|e| Stop::untouched(e.into()))?;
+    let repositories = repositories(app, &draft.plan).map_err(Stop::untouched)?;
+    let place = repositories.access.location.to_string();
+    directory.write(repository::BEGUN, place.as_bytes()).map_err(|e| Stop::untouched(e.into()))?;
     let Ready { engine, mut journal, lock } = ready;
     let entry = journal.start(&run, &draft.plan, now()).map_err(|e| Stop::untouched(journal_problem(&e)))?;
     app.show.entry(&entry);
-    perform(app, engine, &mut journal, &lock, &run, directory)
+    let code = perform(app, engine, &mut journal, &lock, &run, directory, &repositories.access)?;
+    // Others may begin a run: what comes now touches no service.
+    drop(lock);
+    Ok(copy::afterwards(app, &repositories, code))
+}
+
+/// The repositories of a run that is about to begin; the undoing of a run uses the one that the run used.
+fn repositories(app: &App, plan: &Plan) -> Result<Repositories, Problem> {
+    let configured = app.repositories(Some(&plan.unit.project.directory))?;
+    match &plan.kind {
+        Kind::Rollback { of, .. } => match RunDir::open(app.state.path(), of) {
+            Ok(directory) => configured.begun_with(&directory),
+            Err(_) => Ok(configured),
+        },
+        _ => Ok(configured),
+    }
 }
 
 /// Performs a run that the journal holds, to its end.
@@ -70,9 +90,10 @@ pub fn perform(
     _lock: &Lock,
     run: &str,
     directory: RunDir,
+    access: &Access,
 ) -> Result<u8, Stop> {
     let handle = app.runtime.handle().clone();
-    let mut host = Host::new(engine.clone(), handle, app.state.path(), directory, app.interrupt.flag());
+    let mut host = Host::new(engine.clone(), handle, access.clone(), directory, app.interrupt.flag());
     let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
         problem: run_problem(run, &error),
         code: NEEDS_PERSON,

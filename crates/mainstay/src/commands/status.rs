@@ -20,7 +20,7 @@ const HEADING: [&str; 7] = ["Service", "Version", "State", "URL", "Data", "Last 
 pub fn status(app: &mut App) -> Result<u8, Stop> {
     let engine = app.engine()?;
     let services = app.wait(glances(&engine))?;
-    let backups = match app.vault()? {
+    let backups = match app.vault(None)? {
         Some(vault) => vault.snapshots().map_err(|e| vault_problem("the backups can't be listed", &e))?,
         None => Vec::new(),
     };

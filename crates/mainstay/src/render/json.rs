@@ -9,6 +9,7 @@ use mainstay_runner::Observer;
 use serde_json::{Value, json};
 
 use super::{Ending, Show};
+use crate::exit::{DONE, WARNINGS};
 
 /// The version of the lines' format.
 const VERSION: u64 = 1;
@@ -17,6 +18,8 @@ const VERSION: u64 = 1;
 #[derive(Debug, Default)]
 pub struct Json {
     ended: bool,
+    /// The end of a run, which has to be the last line, while something is still done after it.
+    last: Option<Value>,
 }
 
 impl Json {
@@ -34,7 +37,8 @@ impl Observer for Json {
             value["verdict"] = conclusion.word().into();
             value["exit_code"] = conclusion.exit_code().into();
             value["service"] = serde_json::to_value(conclusion.service()).unwrap_or_default();
-            self.ended = true;
+            self.last = Some(value);
+            return;
         }
         self.line(value);
     }
@@ -81,7 +85,15 @@ impl Show for Json {
     }
 
     fn ended(&mut self, ending: &Ending<'_>) {
-        if !self.ended {
+        if let Some(mut value) = self.last.take() {
+            // Nothing after a run makes it worse than this.
+            if ending.exit_code == WARNINGS && value["exit_code"] == DONE {
+                value["exit_code"] = WARNINGS.into();
+                value["verdict"] = ending.word.into();
+            }
+            self.ended = true;
+            self.line(value);
+        } else if !self.ended {
             self.ended = true;
             self.line(json!({
                 "event": "run.ended",

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
 mod backups;
+mod copies;
 mod edits;
 mod interrupted;
 mod kept;
@@ -16,3 +17,6 @@ mod places;
 mod refused;
 mod retention;
 mod rolled_back;
+#[cfg(feature = "remote")]
+#[path = "../../../vault/tests/vault/s3.rs"]
+mod s3;

@@ -6,6 +6,7 @@
 mod by_file;
 mod common;
 mod damage;
+mod elsewhere;
 mod fidelity;
 mod killed;
 mod killed_backup;
@@ -14,8 +15,12 @@ mod locks;
 mod one_path;
 mod prune;
 mod reading;
+#[cfg(feature = "remote")]
+mod remote;
 mod replace;
 mod restic;
 mod round_trip;
+#[cfg(feature = "remote")]
+mod s3;
 mod speed;
 mod together;
