@@ -230,6 +230,19 @@ mod tests {
         assert_eq!((settings.port, settings.watch.unwrap().millis()), (Some(3), 60_000));
     }
 
+    #[test]
+    fn retention_is_the_default_where_nothing_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |service| super::retention(Some(dir.path()), "shop", service).unwrap();
+        assert_eq!(of("app"), mainstay_vault::Retention { keep_days: 7, keep_last: 3 });
+        let text = "[defaults]\nkeep_last = 9\n[service.app]\nkeep_days = 30\n";
+        std::fs::write(dir.path().join("mainstay.toml"), text).unwrap();
+        assert_eq!(of("app"), mainstay_vault::Retention { keep_days: 30, keep_last: 9 });
+        assert_eq!(of("db"), mainstay_vault::Retention { keep_days: 7, keep_last: 9 });
+        std::fs::write(dir.path().join("mainstay.toml"), "[defaults]\nkeep_day = 1\n").unwrap();
+        assert!(super::retention(Some(dir.path()), "shop", "app").is_err(), "no rule that nobody wrote");
+    }
+
     /// Regenerate with: `mainstay config-schema > docs/mainstay.schema.json`.
     #[test]
     fn the_schema_that_ships_is_this_one() {

@@ -3,7 +3,9 @@
 //! Invariant: it is alone, for processes of ours and for stock restic. Whatever moment it dies at, every backup
 //! that wasn't to go is whole: snapshots go first, then manifests that no snapshot names, then packs that no
 //! snapshot needs, and these only [`PruneOptions::keep_delete`] after an earlier prune marked them. The last
-//! good backup of a mount stays, whatever is asked for. Afterwards the structure of the repository was
+//! good backup of a mount stays, whatever is asked for. The library syncs files, not directories; the names of new
+//! index files and of packs written anew are on the disk long before the packs that they replace go, a day
+//! later. Afterwards the structure of the repository was
 //! checked, and the packs that were written anew were read back. Doesn't decide what goes: see
 //! [`crate::retention`].
 

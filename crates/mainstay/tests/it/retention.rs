@@ -67,6 +67,24 @@ fn old_backups_go_after_a_run_and_the_way_back_stays() {
 }
 
 #[test]
+fn an_image_that_no_way_back_needs_is_kept_no_longer() {
+    let lab = Lab::new("solo").up();
+    lab.write("mainstay.toml", SHORT);
+    let image = |lab: &Lab| lab.container("app")["Image"].as_str().unwrap().to_owned();
+    let kept = |lab: &Lab| -> Vec<String> {
+        engine::kept_images(&lab.project).into_iter().map(|(_, id)| id).collect()
+    };
+    let oldest = image(&lab);
+    lab.update("app", "1.1.0", &[]).expect(0);
+    assert_eq!(kept(&lab), [oldest]);
+    let newer = image(&lab);
+    lab.update("app", "2.0.0", &[]).expect(0);
+    assert_eq!(kept(&lab), [newer], "the way back from the last update needs this one alone");
+    lab.mainstay(&["rollback", &lab.id("app"), "--full", "--yes"]).expect(0);
+    assert_eq!(lab.version(), "1.1.0");
+}
+
+#[test]
 fn pruning_by_hand_says_what_goes_and_why_the_rest_stays() {
     let lab = Lab::new("solo").up();
     let runs = ["one", "two", "three"].map(|record| back_up(&lab, record));
