@@ -176,10 +176,12 @@ pub(crate) fn write(content: &Content<'_>, manifest: &Manifest, root: &Path, met
     }
     let (directories, rest): (Vec<_>, Vec<_>) =
         manifest.entries.iter().partition(|entry| entry.what == What::Dir);
+    let set = |entry: &&Entry| attributes(entry, &full_path(root, &entry.path));
+    // Further names of an inode have those of the first.
+    let rest: Vec<_> = rest.into_iter().filter(|entry| entry.hardlink.is_none()).collect();
+    parallel::for_each(&rest, meter, set)?;
     // Directories last and from below, since work in a directory changes its times.
-    for entry in rest.into_iter().chain(directories.into_iter().rev()) {
-        attributes(entry, &full_path(root, &entry.path))?;
-    }
+    directories.iter().rev().try_for_each(set)?;
     let synced = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
     durable::sync_filesystem(synced)?;
     meter.enter(Phase::Comparing, Some(manifest.bytes()));
