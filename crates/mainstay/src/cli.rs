@@ -74,6 +74,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// Remove backups that are old enough, and what no backup needs; happens by itself after every run
     Prune(PruneArgs),
+    /// Read backups back, and compare them with what was read when they were made
+    VerifyBackup(VerifyArgs),
     /// Look at the engine, Compose, disk, permissions, repository, clock and state
     Doctor,
     /// Print a completion script for a shell
@@ -261,6 +263,17 @@ pub struct PruneArgs {
     /// Only show what would go and what would stay, and why
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `verify-backup`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The newest backups of this SERVICE or PROJECT/SERVICE, or the one whose snapshot id begins so
+    #[arg(required_unless_present = "all")]
+    pub what: Option<String>,
+    /// Every backup, and every file of the repository; worth doing once a week
+    #[arg(long, conflicts_with = "what")]
+    pub all: bool,
 }
 
 /// `rollback`.

@@ -5,10 +5,12 @@
 //! file is found by what refers to it. Repairs nothing, changes nothing.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustic_core::CheckOptions;
 use sha2::{Digest, Sha256};
 
+use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::call;
 use crate::ids::SnapshotId;
@@ -38,6 +40,9 @@ impl Inspection {
     }
 }
 
+/// Its modification time is when everything was good.
+const INSPECTED: &str = "repository.inspected";
+
 /// Where files lie whose name is the SHA-256 of their content (restic's repository format, "Repository Layout").
 const NAMED_BY_HASH: [&str; 4] = ["keys", "index", "snapshots", "data"];
 
@@ -56,8 +61,18 @@ impl Vault {
             let (files, bytes) = self.compare_names(&mut damage, &meter)?;
             self.check_structure(&mut damage);
             let backups = self.verify_all(&meter)?;
-            Ok(Inspection { files, bytes, damage, backups })
+            let found = Inspection { files, bytes, damage, backups };
+            if found.is_good() {
+                durable::write_new(&self.lock_dir().join(INSPECTED), b"")?;
+            }
+            Ok(found)
         })
+    }
+
+    /// When [`Vault::inspect`] found everything good for the last time; `None` if it never did.
+    #[must_use]
+    pub fn last_inspection(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.lock_dir().join(INSPECTED)).and_then(|meta| meta.modified()).ok()
     }
 
     fn compare_names(&self, damage: &mut Vec<String>, meter: &Meter) -> Result<(u64, u64)> {

@@ -3,8 +3,10 @@
 use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::problem::Problem;
 use mainstay_host::survey::{self, Doctor, Space};
+use mainstay_vault::Vault;
 
 use super::app::App;
+use super::verify_backup;
 use crate::exit::{DONE, FAILED, Stop, WARNINGS};
 use crate::render::words;
 
@@ -26,7 +28,7 @@ pub fn doctor(app: &mut App) -> Result<u8, Stop> {
         Err(problem) => bad("state", &problem),
     });
     findings.push(match app.vault(None) {
-        Ok(Some(vault)) => good("repository", format!("the repository {} opens", vault.location())),
+        Ok(Some(vault)) => repository(&vault),
         Ok(None) => good("repository", "there is no repository yet; the first backup makes it".to_owned()),
         Err(problem) => bad("repository", &problem),
     });
@@ -47,6 +49,13 @@ pub fn doctor(app: &mut App) -> Result<u8, Stop> {
         Some(Severity::Warning) => WARNINGS,
         _ => DONE,
     })
+}
+
+fn repository(vault: &Vault) -> Finding {
+    let (overdue, look) = verify_backup::last_look(vault);
+    let message = format!("the repository {} opens; {look}", vault.location());
+    let finding = good("repository", message);
+    if overdue { finding.advice("once a week: `mainstay verify-backup --all`") } else { finding }
 }
 
 fn engine_findings(seen: &Doctor) -> Vec<Finding> {

@@ -21,6 +21,7 @@ mod runs;
 mod show;
 mod status;
 mod update;
+mod verify_backup;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{DONE, Stop};
@@ -71,6 +72,7 @@ fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
         Command::Show(args) => show::show(app, &args),
         Command::Resume(args) => resume::resume(app, &args),
         Command::Prune(args) => prune::prune(app, &args),
+        Command::VerifyBackup(args) => verify_backup::verify_backup(app, &args),
         Command::Doctor => doctor::doctor(app),
         Command::Completions { .. } | Command::ConfigSchema => Ok(DONE),
     }

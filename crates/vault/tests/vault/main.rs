@@ -8,6 +8,7 @@ mod common;
 mod damage;
 mod elsewhere;
 mod fidelity;
+mod inspect;
 mod killed;
 mod killed_backup;
 mod killed_restore;
