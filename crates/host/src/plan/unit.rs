@@ -38,6 +38,7 @@ pub(super) async fn plan(
         edits: Vec::new(),
         data: survey.mounts.iter().filter(|m| m.exists).map(|m| m.mount.clone()).collect(),
         quiesce: Quiesce::Stop,
+        still: None,
         limits: limits(survey, wishes),
         baseline: Baseline { errors_per_minute: errors },
         probes: looked.probes,
