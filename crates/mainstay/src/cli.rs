@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::QuiesceMode;
 use crate::span::Span;
 
 /// Update a Docker Compose service with a tested backup, a watch, and a way back.
@@ -50,8 +51,8 @@ pub enum Command {
     Plan(UpdateArgs),
     /// Update a service: back up, edit, pull, replace, verify, watch, and roll back by itself if it turns out bad
     Update(UpdateArgs),
-    /// Back up a service's data and configuration while it runs
-    Backup(ServiceArgs),
+    /// Back up a service's data and configuration while it runs, or paused or stopped for it
+    Backup(BackupArgs),
     /// List backups
     Backups(BackupsArgs),
     /// Put the data of a backup in place, after a safety snapshot of what is there
@@ -149,6 +150,18 @@ pub struct UpdateArgs {
     /// How often probes ask while watching
     #[arg(long, value_name = "DURATION", env = "MAINSTAY_PROBE_INTERVAL")]
     pub probe_interval: Option<Span>,
+}
+
+/// `backup`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// The service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Have the service stand still for a second pass over what changed during the first one
+    /// [default: `quiesce` in mainstay.toml, else none]
+    #[arg(long, value_name = "MODE", env = "MAINSTAY_QUIESCE")]
+    pub quiesce: Option<QuiesceMode>,
 }
 
 /// `backups`.

@@ -62,7 +62,11 @@ impl Case {
             engine_host: "unix:///var/run/docker.sock".into(),
             probes: probes(),
         };
-        Self { survey, asked: Asked::default(), wanted: Wanted { backup: true, recreate: true } }
+        Self {
+            survey,
+            asked: Asked::default(),
+            wanted: Wanted { backup: true, recreate: true, ..Wanted::default() },
+        }
     }
 
     /// One check alone.

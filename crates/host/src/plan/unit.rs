@@ -60,6 +60,7 @@ fn service(survey: &Survey, facts: &ServiceFacts) -> ServicePlan {
         from,
         keep_tag: images::keep_tag(&survey.project.name, &facts.name, id.as_deref().unwrap_or_default()),
         stop_grace_ms: facts.containers.iter().map(|c| c.stop_grace_ms).max().unwrap_or(10_000),
+        hooks: None,
         health_check: facts.containers.iter().any(|c| c.health.is_some()),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use mainstay_core::event::{BackupRecord, Fact, Progress, ProgressUnit};
+use mainstay_core::event::{BackupRecord, Fact};
 use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{DataMount, Kind, Plan};
 use mainstay_core::problem::Problem;
@@ -11,8 +11,9 @@ use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Failure;
 use mainstay_runner::{Context, Permit};
-use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, Phase, SnapshotId, Tags, Vault, VaultError};
+use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, SnapshotId, Tags, Vault, VaultError};
 
+use super::rate::Rate;
 use super::trouble::{engine_step, vault_problem};
 use super::{Done, Host};
 
@@ -28,7 +29,7 @@ impl Host {
         for mount in &context.plan.data {
             let record = self.back_up_mount(&vault, permit, mount, context)?;
             if record.changed_while_reading > 0 {
-                context.observe(moving(mount, record.changed_while_reading));
+                context.observe(moving(context.plan, mount, record.changed_while_reading));
             }
             backups.push(record);
         }
@@ -39,6 +40,11 @@ impl Host {
         };
         let changed = changed.map_err(|e| engine_step(vault_problem("the backups can't be compared", &e)))?;
         Ok(Fact::BackedUp { backups, changed_since_cutover: changed })
+    }
+
+    /// Opens the repository, so that it does not have to be opened later.
+    pub(super) fn open_vault(&mut self) -> Result<(), Box<Failure>> {
+        self.vault().map(|_| ())
     }
 
     fn vault(&mut self) -> Result<Arc<Vault>, Box<Failure>> {
@@ -148,9 +154,10 @@ impl Host {
         let monitor = Teller { sender: Mutex::new(sender), interrupt };
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || work(&monitor));
+            let mut rate = Rate::default();
             // Ends when the worker drops its end.
             for told in receiver {
-                context.progress(&progress(step, mount, told));
+                context.progress(&rate.progress(step, &mount.name, &told));
             }
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
@@ -175,27 +182,13 @@ impl Monitor for Teller<'_> {
     }
 }
 
-fn progress(step: Step, mount: &DataMount, told: mainstay_vault::Progress) -> Progress {
-    let doing = match told.phase {
-        Phase::BackingUp => "reading",
-        Phase::ReadingBack => "reading back",
-        Phase::Restoring => "restoring",
-        Phase::Comparing => "comparing",
-    };
-    Progress {
-        step,
-        what: format!("{doing} {}, {} files", mount.name, told.files_done),
-        done: told.bytes_done,
-        total: told.bytes_total,
-        unit: ProgressUnit::Bytes,
-    }
-}
-
 fn kind(step: Step, plan: &Plan) -> (SnapshotKind, Pass) {
     match step {
         Step::BackUpCutover => (SnapshotKind::Cutover, Pass::Still),
         Step::BackUpSafety => (SnapshotKind::Safety, Pass::Still),
-        _ if plan.kind == Kind::Backup => (SnapshotKind::Manual, Pass::Live),
+        Step::BackUpStill => (SnapshotKind::Manual, Pass::Still),
+        // Where a still pass follows, that one is the backup which the operator asked for.
+        _ if plan.kind == Kind::Backup && plan.still.is_none() => (SnapshotKind::Manual, Pass::Live),
         _ => (SnapshotKind::Live, Pass::Live),
     }
 }
@@ -224,8 +217,14 @@ fn changed(
     Ok(Some(false))
 }
 
-fn moving(mount: &DataMount, files: u64) -> Finding {
+fn moving(plan: &Plan, mount: &DataMount, files: u64) -> Finding {
     let message = format!("{files} file(s) of {} changed while they were read", mount.name);
-    Finding::new("backup-live", Severity::Note, message)
-        .advice("the cutover backup reads them again while the service stands still")
+    let advice = match (&plan.kind, plan.still) {
+        (Kind::Backup, None) => {
+            "where that matters, have the service paused or stopped for its backup: `--quiesce pause`"
+        }
+        (Kind::Backup, Some(_)) => "the next pass reads them again while the service stands still",
+        _ => "the cutover backup reads them again while the service stands still",
+    };
+    Finding::new("backup-live", Severity::Note, message).advice(advice)
 }

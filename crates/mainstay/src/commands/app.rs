@@ -12,7 +12,7 @@ use mainstay_runner::{Held, Lock, LockError};
 use mainstay_vault::Vault;
 use tokio::runtime::Runtime;
 
-use crate::cli::{Global, ProbeArgs, ServiceArgs, UpdateArgs};
+use crate::cli::{BackupArgs, Global, ProbeArgs, ServiceArgs, UpdateArgs};
 use crate::config::Settings;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
@@ -100,6 +100,16 @@ impl App {
         Ok(wishes)
     }
 
+    /// As [`App::wishes`], with the flags of a backup.
+    pub fn backup_wishes(&self, found: &Found, args: &BackupArgs) -> Result<Wishes, Problem> {
+        let mut wishes = self.wishes(found, &args.service)?;
+        let project = &found.project;
+        let flags = &args.service.probes;
+        let settings = Settings::of(&project.directory, &project.name, &found.service, flags)?;
+        wishes.still = settings.still(args.quiesce);
+        Ok(wishes)
+    }
+
     /// What flags and configuration say about asking a service.
     pub fn probe_wishes(&self, found: &Found, flags: &ProbeArgs) -> Result<Wishes, Problem> {
         let project = &found.project;
@@ -115,6 +125,8 @@ impl App {
             startup_ms: millis(settings.startup),
             probe_grace_ms: millis(settings.probe_grace),
             probe_interval_ms: millis(settings.probe_interval),
+            still: None,
+            hooks: Settings::hooks(&project.directory, &project.name)?,
             forced: Vec::new(),
             repository: self.state.path().join("repository"),
         })

@@ -15,7 +15,7 @@ pub fn check(app: &mut App, args: &CheckArgs) -> Result<u8, Stop> {
     let found = app.find(&engine, &args.service)?;
     let wishes = app.probe_wishes(&found, &args.probes)?;
     let unit = [found.service.clone()];
-    let wanted = Wanted { backup: true, recreate: true };
+    let wanted = Wanted { backup: true, recreate: true, hooks: wishes.hooks.any(&unit), pause: false };
     let looked = app.wait(plan::look(&engine, &found, &unit, &wishes, &wanted))?;
     app.show.findings(&looked.findings);
     let required = looked.findings.iter().filter(|f| f.severity == Severity::Required).count();

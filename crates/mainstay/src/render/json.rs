@@ -71,6 +71,8 @@ impl Show for Json {
         }
     }
 
+    fn progress_ended(&mut self) {}
+
     fn say(&mut self, text: &str) {
         self.line(json!({ "event": "note", "text": text }));
     }

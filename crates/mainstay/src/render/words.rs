@@ -45,6 +45,11 @@ pub fn step(step: Step) -> &'static str {
         Step::Confirm => "what runs is what was planned from",
         Step::KeepImage => "old image kept by a tag of ours",
         Step::SaveConfiguration => "Compose and env files, inspect and logs saved",
+        Step::RunBeforeBackup => "before_backup run in the service's containers",
+        Step::BackUpStill => "data backed up while the service stood still, and read back",
+        Step::RunAfterBackup => "after_backup run in the service's containers",
+        Step::RunBeforeCutover => "before_backup run once more, before the old containers go",
+        Step::Unpause => "service goes on where it was paused",
         Step::BackUpLive => "data backed up while the service runs, and read back",
         Step::PullImage => "new image pulled and compared",
         Step::EditFiles => "files edited",
@@ -114,11 +119,21 @@ pub fn progress(progress: &Progress) -> String {
         ProgressUnit::Millis => millis(n),
         ProgressUnit::None => String::new(),
     };
-    match (progress.unit, progress.total) {
+    let mut text = match (progress.unit, progress.total) {
         (ProgressUnit::None, _) => progress.what.clone(),
         (_, Some(total)) => format!("{} {} of {}", progress.what, amount(progress.done), amount(total)),
         (_, None) => format!("{} {}", progress.what, amount(progress.done)),
+    };
+    if let Some(files) = progress.files {
+        text += &format!(", {files} files");
     }
+    if let Some(rate) = progress.bytes_per_second {
+        text += &format!(", {}/s", bytes(rate));
+    }
+    if let Some(left) = progress.seconds_left {
+        text += &format!(", {} left", millis(left * 1000));
+    }
+    text
 }
 
 /// The plan, for people to read before they say yes.
@@ -141,11 +156,7 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         lines.push("  data      none: no mount of this service can be written to".into());
     }
     lines.extend(plan.data.iter().map(data_line));
-    let Quiesce::Stop = plan.quiesce;
-    lines.push(match plan.kind {
-        Kind::Backup => "  quiesce   none: the service runs on".into(),
-        _ => "  quiesce   stop: the data is backed up while the service stands still".into(),
-    });
+    lines.extend(standing_still(plan));
     match &plan.probes.inside {
         Some(p) => lines.push(format!(
             "  inside    {}:{}{} ({}, from {})",
@@ -181,6 +192,30 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         );
     }
     lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
+    lines
+}
+
+/// How the data is made to stand still, and what is run around a backup.
+fn standing_still(plan: &Plan) -> Vec<String> {
+    let mode = match (&plan.kind, plan.still) {
+        (Kind::Backup, None) => "none: the service runs on",
+        (Kind::Backup, Some(Quiesce::Pause)) => {
+            "pause: backed up while it runs, then what changed once more, paused for just that long"
+        }
+        (Kind::Backup, Some(Quiesce::Stop)) => {
+            "stop: backed up while it runs, then what changed once more, stopped; then started and verified"
+        }
+        _ => "stop: the data is backed up while the service stands still",
+    };
+    let mut lines = vec![format!("  quiesce   {mode}")];
+    for service in &plan.unit.services {
+        let Some(hooks) = &service.hooks else { continue };
+        let limit = millis(hooks.timeout_ms);
+        let named = [("before", &hooks.before), ("after", &hooks.after)];
+        for (when, command) in named.into_iter().filter_map(|(when, c)| Some((when, c.as_ref()?))) {
+            lines.push(format!("  {when:<8}  {}: {command} (within {limit})", service.name));
+        }
+    }
     lines
 }
 
@@ -259,8 +294,12 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
             vec![if *warnings { format!("{head}; with warnings, see above") } else { head }]
         }
         Conclusion::RolledBack { tier, failure } => {
-            let mut lines = vec![format!("Rolled back: {id} runs the old version, verified")];
-            lines.push(format!("  how far  {}", tier.describe()));
+            let mut lines = if plan.kind == Kind::Backup {
+                vec![format!("Not done: {id} was stopped for its backup, and runs again, verified")]
+            } else {
+                let how_far = format!("  how far  {}", tier.describe());
+                vec![format!("Rolled back: {id} runs the old version, verified"), how_far]
+            };
             lines.extend(why(&failure.problem));
             lines
         }
@@ -300,7 +339,20 @@ fn new_images(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use mainstay_core::event::{Progress, ProgressUnit};
+    use mainstay_core::step::Step;
+
+    use super::{bytes, progress};
+
+    #[test]
+    fn progress_tells_amount_files_rate_and_time_left() {
+        let what = "reading data".to_owned();
+        let plain = Progress::of(Step::BackUpLive, what, 1_500_000, Some(9_000_000), ProgressUnit::Bytes);
+        assert_eq!(progress(&plain), "reading data 1.5 MB of 9.0 MB");
+        let full =
+            Progress { files: Some(12), bytes_per_second: Some(2_500_000), seconds_left: Some(63), ..plain };
+        assert_eq!(progress(&full), "reading data 1.5 MB of 9.0 MB, 12 files, 2.5 MB/s, 1m 3s left");
+    }
 
     #[test]
     fn bytes_in_units_of_a_thousand() {
