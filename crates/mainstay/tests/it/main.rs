@@ -13,5 +13,6 @@ mod interrupted;
 mod kept;
 mod lab;
 mod places;
+mod quiesce;
 mod refused;
 mod rolled_back;
