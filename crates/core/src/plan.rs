@@ -40,6 +40,9 @@ pub struct Plan {
     /// while the service runs. `None`: not at all, there is no second pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still: Option<Quiesce>,
+    /// What the run needs on disks, and what there was when the plan was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub room: Vec<Room>,
     /// How the service is asked whether it works.
     pub probes: Probes,
     /// Time limits.
@@ -287,6 +290,31 @@ pub enum Quiesce {
     Stop,
     /// The processes of the containers are frozen.
     Pause,
+}
+
+/// What a run may take on one filesystem, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// For what.
+    pub purpose: Purpose,
+    /// A directory on the filesystem.
+    pub path: PathBuf,
+    /// About so much is expected to be taken.
+    pub likely: u64,
+    /// So much if nothing can be compressed and nothing is known yet.
+    pub at_worst: u64,
+    /// So much was free.
+    pub free: u64,
+}
+
+/// What room is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// The backups of the run, in the repository.
+    Backup,
+    /// A copy of the data beside itself, should it have to be put back.
+    Restore,
 }
 
 /// How the service is asked whether it works.

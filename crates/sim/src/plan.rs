@@ -91,6 +91,7 @@ fn plan(kind: Kind) -> Plan {
         data: Vec::new(),
         quiesce: Quiesce::Stop,
         still: None,
+        room: Vec::new(),
         probes: Probes::default(),
         limits: Limits::default(),
         baseline: Baseline::default(),

@@ -29,6 +29,8 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use mainstay_core::finding::{Finding, Severity};
 
+pub use disk::room;
+
 use crate::probes::Answer;
 use crate::survey::Survey;
 
@@ -52,6 +54,10 @@ pub struct Wanted {
     pub hooks: bool,
     /// The containers are paused for the backup.
     pub pause: bool,
+    /// Data is put back, so many bytes, after a safety backup of what is there.
+    pub restore: Option<u64>,
+    /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
+    pub added_before: Option<u64>,
 }
 
 /// Everything that a check sees.

@@ -22,7 +22,7 @@ const DATA_CHECKS: &[&str] = &["mounts", "unsupported-mounts", "disk", "permissi
 ///
 /// Those of the engine.
 pub async fn backup(engine: &Engine, found: &Found, wishes: &Wishes) -> Result<Draft, Problem> {
-    let looked = look_at_data(engine, found, std::slice::from_ref(&found.service), wishes, true).await?;
+    let looked = look_at_data(engine, found, std::slice::from_ref(&found.service), wishes, None).await?;
     let mut plan = unit::plan(engine, found, looked, wishes, Kind::Backup).await;
     plan.still = wishes.still;
     if plan.still.is_none() {
@@ -46,7 +46,7 @@ pub async fn restore(
     wishes: &Wishes,
     backups: Vec<BackupRecord>,
 ) -> Result<Draft, Problem> {
-    let looked = look_at_data(engine, found, unit, wishes, false).await?;
+    let looked = look_at_data(engine, found, unit, wishes, Some(&backups)).await?;
     let mut plan =
         unit::plan(engine, found, looked, wishes, Kind::Restore { backups: backups.clone() }).await;
     plan.data.retain(|mount| backups.iter().any(|b| b.mount == mount.name));
@@ -89,7 +89,7 @@ pub async fn rollback(
         };
         stored.push(Bytes { before, after: kept.read(edit.stored_after()).map_err(Problem::from)? });
     }
-    let looked = look_at_data(engine, found, &names, wishes, false).await?;
+    let looked = look_at_data(engine, found, &names, wishes, Some(&backups)).await?;
     let kind = Kind::Rollback { of: of.to_owned(), tier, backups };
     let mut plan = unit::plan(engine, found, looked, wishes, kind).await;
     // The images, probes and edits are those of the undone run: the old version answered these probes.
@@ -108,12 +108,14 @@ async fn look_at_data(
     found: &Found,
     unit: &[String],
     wishes: &Wishes,
-    backup: bool,
+    restored: Option<&[BackupRecord]>,
 ) -> Result<Looked, Problem> {
+    let backup = restored.is_none();
     let wanted = Wanted {
         backup,
         hooks: backup && wishes.hooks.any(unit),
         pause: backup && wishes.still == Some(Quiesce::Pause),
+        restore: restored.map(|records| records.iter().map(|r| r.bytes).sum()),
         ..Wanted::default()
     };
     let mut looked = look(engine, found, unit, wishes, &wanted).await?;

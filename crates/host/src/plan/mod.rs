@@ -49,6 +49,8 @@ pub struct Wishes {
     pub still: Option<Quiesce>,
     /// What is run in the services' containers around a backup.
     pub hooks: HookWishes,
+    /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
+    pub added_before: Option<u64>,
     /// Checks to override.
     pub forced: Vec<String>,
     /// Where backups are kept.

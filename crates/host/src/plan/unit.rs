@@ -39,6 +39,7 @@ pub(super) async fn plan(
         data: survey.mounts.iter().filter(|m| m.exists).map(|m| m.mount.clone()).collect(),
         quiesce: Quiesce::Stop,
         still: None,
+        room: looked.room,
         limits: limits(survey, wishes),
         baseline: Baseline { errors_per_minute: errors },
         probes: looked.probes,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_core::event::Fact;
 use mainstay_core::finding::{Finding, Severity};
-use mainstay_core::plan::{Plan, Quiesce};
+use mainstay_core::plan::{ContainerRef, Plan, Quiesce};
 use mainstay_core::problem::Problem;
 use mainstay_runner::{Context, Permit};
 
@@ -21,7 +21,7 @@ use crate::files::RunDir;
 
 /// The note in the run's directory: the ids of the containers that the run pauses, one a line.
 const NOTE: &str = "paused";
-/// How often it is tried to let a container go on.
+/// How often it is tried to pause a container, and to let it go on.
 const TRIES: u32 = 5;
 const BETWEEN: Duration = Duration::from_millis(500);
 
@@ -90,10 +90,24 @@ async fn pause(engine: &Engine, run: &RunDir, plan: &Plan, again: bool) -> Resul
     let note: String = ids.map(|id| id + "\n").collect();
     run.write(NOTE, note.as_bytes())?;
     for container in to_pause {
-        let what = format!("pause the container {}", container.name);
-        engine.call(&what, engine.docker().pause_container(&container.id)).await?;
+        freeze(engine, &container).await?;
     }
     Ok(())
+}
+
+/// Pauses one container. What makes processes all the time may escape the freezer once or twice.
+async fn freeze(engine: &Engine, container: &ContainerRef) -> Result<(), Problem> {
+    let what = format!("pause the container {}", container.name);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match engine.call(&what, engine.docker().pause_container(&container.id)).await {
+            Err(problem) if problem.code == "engine-refused" && tries < TRIES => {
+                tokio::time::sleep(BETWEEN).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Lets go on what the note names, as far as it is paused; tries again, for it is worth it.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
 use mainstay_host::discover::{self, Found};
 use mainstay_host::engine::Engine;
 use mainstay_host::plan::Wishes;
@@ -126,9 +127,25 @@ impl App {
             probe_grace_ms: millis(settings.probe_grace),
             probe_interval_ms: millis(settings.probe_interval),
             still: None,
+            added_before: self.added_before(found),
             hooks: Settings::hooks(&project.directory, &project.name)?,
             forced: Vec::new(),
             repository: self.state.path().join("repository"),
+        })
+    }
+
+    /// What the newest backups of a service added to the repository. Without a journal there is no experience,
+    /// which is no reason not to go on.
+    fn added_before(&self, found: &Found) -> Option<u64> {
+        let journal = self.state.existing_journal().ok()??;
+        let runs = journal.runs().ok()?;
+        let own = runs.iter().filter(|r| r.project == found.project.name && r.service == found.service);
+        own.filter(|run| run.ended_at.is_some()).find_map(|run| {
+            let (_, state) = journal.replay(&run.id).ok()?;
+            let steps = [Step::BackUpLive, Step::BackUpStill, Step::BackUpCutover, Step::BackUpSafety];
+            let mut records = steps.into_iter().flat_map(|step| state.backups(step)).peekable();
+            records.peek()?;
+            Some(records.map(|record| record.added_bytes).sum())
         })
     }
 

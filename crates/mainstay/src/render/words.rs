@@ -1,7 +1,9 @@
 //! The wording: plans, steps, facts and ends as lines of plain text, without colours.
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
-use mainstay_core::plan::{DataMount, FileEdit, Image, Kind, MountKind, Plan, Quiesce, ServicePlan};
+use mainstay_core::plan::{
+    DataMount, FileEdit, Image, Kind, MountKind, Plan, Purpose, Quiesce, Room, ServicePlan,
+};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Conclusion;
@@ -156,6 +158,7 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         lines.push("  data      none: no mount of this service can be written to".into());
     }
     lines.extend(plan.data.iter().map(data_line));
+    lines.extend(plan.room.iter().map(|needed| format!("  room      {}", room(needed))));
     lines.extend(standing_still(plan));
     match &plan.probes.inside {
         Some(p) => lines.push(format!(
@@ -193,6 +196,22 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
     }
     lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
     lines
+}
+
+/// What is needed on a disk, and what there is.
+#[must_use]
+pub fn room(room: &Room) -> String {
+    let what = match room.purpose {
+        Purpose::Backup => "the backup",
+        Purpose::Restore => "a copy of the data, should it have to be put back,",
+    };
+    let worst = if room.at_worst > room.likely {
+        format!(", at worst {}", bytes(room.at_worst))
+    } else {
+        String::new()
+    };
+    let (path, free) = (room.path.display(), bytes(room.free));
+    format!("{what} needs about {}{worst} on the disk of {path} ({free} free)", bytes(room.likely))
 }
 
 /// How the data is made to stand still, and what is run around a backup.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::lab::process::Run;
+use crate::lab::process::{Run, bounded};
 use crate::lab::{Lab, built, docker, engine, eventually};
 
 /// A service that never stops writing, in an image with a shell.
@@ -156,7 +156,12 @@ fn a_pause_that_outlived_its_run_is_ended_by_resume() {
 #[test]
 fn a_pause_of_somebody_else_is_theirs() {
     let lab = ticker();
-    docker(&["pause", &lab.container_id("app")]);
+    // What makes processes all the time may escape the freezer at first.
+    eventually("a pause", || {
+        let mut pause = std::process::Command::new("docker");
+        pause.args(["pause", &lab.container_id("app")]);
+        (bounded(pause).code == Some(0)).then_some(())
+    });
     let before = lab.now();
     let run = lab.mainstay(&["backup", &lab.id("app"), "--quiesce", "pause"]).expect(6);
     assert_eq!(run.code_of_problem(), "quiesce", "{run}");
