@@ -1,5 +1,6 @@
 //! Steps on data: back up live, at the cutover and for safety; put a backup in place.
 
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +25,7 @@ impl Host {
         if context.plan.data.is_empty() {
             return Ok(Fact::BackedUp { backups: Vec::new(), changed_since_cutover: unchanged(step) });
         }
-        let vault = self.vault()?;
+        let vault = self.vault(context)?;
         let mut backups = Vec::new();
         for mount in &context.plan.data {
             let record = self.back_up_mount(&vault, permit, mount, context)?;
@@ -43,16 +44,23 @@ impl Host {
     }
 
     /// Opens the repository, so that it does not have to be opened later.
-    pub(super) fn open_vault(&mut self) -> Result<(), Box<Failure>> {
-        self.vault().map(|_| ())
+    pub(super) fn open_vault(&mut self, context: &mut Context<'_>) -> Result<(), Box<Failure>> {
+        self.vault(context).map(|_| ())
     }
 
-    fn vault(&mut self) -> Result<Arc<Vault>, Box<Failure>> {
+    fn vault(&mut self, context: &mut Context<'_>) -> Result<Arc<Vault>, Box<Failure>> {
         if let Some(vault) = &self.vault {
             return Ok(Arc::clone(vault));
         }
-        let opened = Vault::open_or_create(&self.state)
-            .map_err(|e| engine_step(vault_problem("the backup repository can't be used", &e)))?;
+        let unusable = |e| engine_step(vault_problem("the backup repository can't be used", &e));
+        let opened = match Vault::open(&self.state).map_err(unusable)? {
+            Some(there) => there,
+            None => {
+                let made = Vault::open_or_create(&self.state).map_err(unusable)?;
+                context.observe(new_password(made.password_file()));
+                made
+            }
+        };
         Ok(Arc::clone(self.vault.insert(Arc::new(opened))))
     }
 
@@ -94,7 +102,7 @@ impl Host {
     /// Puts the data of the backups in place; what is there now is in the safety snapshots.
     pub(super) fn restore_data(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let (plan, state) = (context.plan, context.state);
-        let vault = self.vault()?;
+        let vault = self.vault(context)?;
         let (mut files, mut bytes) = (0, 0);
         for record in state.way_back(plan) {
             let (mount, id, safety) = self.restoration(plan, state, record).map_err(engine_step)?;
@@ -215,6 +223,13 @@ fn changed(
         }
     }
     Ok(Some(false))
+}
+
+fn new_password(file: &Path) -> Finding {
+    let message = format!("the backups are encrypted with a new password, in {}", file.display());
+    Finding::new("repository-password", Severity::Note, message).advice(
+        "KEEP A COPY OF THIS FILE ON ANOTHER MACHINE: without it no backup can be read, by anybody, ever",
+    )
 }
 
 fn moving(plan: &Plan, mount: &DataMount, files: u64) -> Finding {

@@ -33,7 +33,7 @@ impl Host {
             return self.back_up(permit, context);
         }
         // Opening the repository takes a good part of a second: not while the service stands still.
-        self.open_vault()?;
+        self.open_vault(context)?;
         let (engine, run) = (self.engine.clone(), self.run.clone());
         let runtime = self.runtime.clone();
         let pausing = pause(&engine, &run, context.plan, permit.again());

@@ -61,10 +61,14 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
             _ => directory.join(snapshot.tags.mount.trim_start_matches('/').replace('/', "-")),
         };
         let interrupt = app.interrupt.clone();
+        let fresh = Fresh::look(&target);
         let restored = watching(&mut *app.show, &interrupt, &snapshot.tags.mount, |watch| {
             vault.restore_to(&snapshot.id, &target, watch)
         });
         let restored = restored.map_err(|e| {
+            if matches!(e, VaultError::Cancelled) {
+                fresh.clear(&target);
+            }
             vault_problem(
                 &format!("{} could not be restored to {}", snapshot.tags.mount, target.display()),
                 &e,
@@ -80,6 +84,43 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
         ));
     }
     Ok(DONE)
+}
+
+/// What was at the target of a restoration before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    /// Nothing.
+    Absent,
+    /// An empty directory.
+    Empty,
+    /// Something, or nobody can say: never to be cleared.
+    Other,
+}
+
+impl Fresh {
+    fn look(target: &Path) -> Self {
+        match std::fs::read_dir(target).map(|mut list| list.next().is_none()) {
+            Ok(true) => Self::Empty,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::Absent,
+            _ => Self::Other,
+        }
+    }
+
+    /// Takes away what an interrupted restoration wrote. What can't be removed stays, and is seen.
+    fn clear(self, target: &Path) {
+        if self == Self::Other {
+            return;
+        }
+        let entries = std::fs::read_dir(target).into_iter().flatten().flatten();
+        for entry in entries {
+            let path = entry.path();
+            let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ = if directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
+        if self == Self::Absent {
+            let _ = std::fs::remove_dir(target);
+        }
+    }
 }
 
 /// Runs work of the vault in a thread of its own while its progress is shown by this one.

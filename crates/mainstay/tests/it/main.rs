@@ -16,3 +16,4 @@ mod places;
 mod quiesce;
 mod refused;
 mod rolled_back;
+mod room;
