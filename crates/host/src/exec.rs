@@ -256,10 +256,10 @@ mod tests {
     fn a_line_without_an_end_stays_small() {
         let mut tail = Tail::default();
         for _ in 0..1000 {
-            tail.add(&[b'x'; 1000]);
+            tail.add(&[b'.'; 1000]);
         }
         assert!(tail.open.len() <= 4 * LINE);
-        assert_eq!(tail.lines(), ["x".repeat(LINE)]);
+        assert_eq!(tail.lines(), [".".repeat(LINE)]);
     }
 
     #[test]

@@ -168,6 +168,7 @@ fn everything_wrong() -> Vec<Case> {
         vec![Sharer { container: "ftp".into(), service: None, source: "x".into(), writable: true }];
     first.survey.mounts = vec![anonymous, MountFacts { exists: false, ..data("shop_data") }];
     first.survey.repository = None;
+    first.wanted.pause = true;
     first.survey.dependencies = vec![DependencyFacts { name: "db".into(), ..DependencyFacts::default() }];
     first.survey.unsupported = vec![UnsupportedMount {
         service: "web".into(),

@@ -76,8 +76,10 @@ mod tests {
     #[test]
     fn commands_are_shown_without_secrets() {
         let command = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-        let dump = shown(&command(&["sh", "-c", "PGPASSWORD=hunter2 pg_dump app >/data/dump.sql"]));
-        assert!(dump.contains("pg_dump") && !dump.contains("hunter2"), "{dump}");
+        let dump = shown(&command(&["sh", "-c", "pg_dump postgres://app:hunter2@db/app >/data/dump.sql"]));
+        assert_eq!(dump, "pg_dump postgres://app:[hidden]@db/app >/data/dump.sql");
+        let variable = shown(&command(&["sh", "-c", "PGPASSWORD=hunter2 pg_dump app"]));
+        assert!(!variable.contains("hunter2"), "{variable}");
         let list = shown(&command(&["/app", "--password", "hunter2", "save"]));
         assert!(list.starts_with("/app --password") && !list.contains("hunter2"), "{list}");
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a command that was begun by a process that died is ended, or waited for, before it is run
 //! again. A command in doubt is run again: it has to bear that. Each service's command runs in the first of
-//! its containers. What this module does not do: pause or stop anything.
+//! its containers that runs. What this module does not do: pause or stop anything.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +23,10 @@ use crate::exec::{Ended, Exec, Ran};
 const PACE: Duration = Duration::from_millis(50);
 /// Exit codes by which a shell or the engine says that there is nothing to run.
 const NOT_RUN: [i64; 2] = [126, 127];
+
+/// What to do where there is nothing to run.
+const WITHOUT_SHELL: &str = "is the program in the image? For an image without a shell the command is written as a list: \
+                             `[\"/program\", \"argument\"]`";
 
 impl Host {
     /// Runs the commands in start order; the first one that fails is the last one.
@@ -62,7 +66,8 @@ impl Host {
         let limit = Duration::from_millis(hooks.timeout_ms);
         let stoppable = Self::stoppable(context.state);
         let ran = self.runtime.block_on(self.exec(context.plan, service, &stored, limit, stoppable));
-        judge(permit.step(), service, shown, limit, ran.map_err(engine_step)?)
+        let ran = ran.map_err(|problem| engine_step(not_begun(permit.step(), service, shown, problem)))?;
+        judge(permit.step(), service, shown, limit, ran)
     }
 
     async fn exec(
@@ -79,8 +84,10 @@ impl Host {
                 .because(error)
         })?;
         let own = discover::containers_of(&self.engine, &plan.unit.project.name, &service.name).await?;
-        let container = own.into_iter().map(|c| c.container.id).next().ok_or_else(|| {
-            Problem::new("containers-changed", format!("{} has no container any more", service.name))
+        let running = own.into_iter().find(|c| c.state == "running");
+        let container = running.map(|c| c.container.id).ok_or_else(|| {
+            Problem::new("containers-changed", format!("{} has no container that runs", service.name))
+                .advise("start it, then begin again")
         })?;
         let note = stored
             .with_extension(format!("{}.exec", stored.extension().unwrap_or_default().to_string_lossy()));
@@ -121,6 +128,15 @@ fn key(step: Step) -> &'static str {
     if step == Step::RunAfterBackup { "after_backup" } else { "before_backup" }
 }
 
+/// Some engines refuse a program that isn't there, others let it fail with an exit code.
+fn not_begun(step: Step, service: &ServicePlan, shown: &str, problem: Problem) -> Problem {
+    if problem.code != "engine-refused" {
+        return problem;
+    }
+    let what = format!("{} of {} could not be run: {shown}", key(step), service.name);
+    Problem { code: "hook-failed".to_owned(), what, ..problem }.advise(WITHOUT_SHELL)
+}
+
 fn judge(
     step: Step,
     service: &ServicePlan,
@@ -142,7 +158,7 @@ fn judge(
             let problem = Problem::new("hook-failed", format!("{key} of {} failed: {shown}", service.name))
                 .because(format!("exit code {code}"));
             if NOT_RUN.contains(&code) {
-                problem.advise("is the program in the image? A command without a shell is written as a list: `[\"/program\", \"argument\"]`")
+                problem.advise(WITHOUT_SHELL)
             } else {
                 problem.advise(format!("try it: `docker exec CONTAINER …`; correct {key} in mainstay.toml"))
             }

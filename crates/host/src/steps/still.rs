@@ -128,6 +128,11 @@ async fn unpause(engine: &Engine, run: &RunDir) -> Result<(), Problem> {
             problem.advise(format!("let it go on: `docker unpause {short}`"))
         }));
     }
+    if outcome.is_ok() {
+        // Whoever pauses one of them from here on is somebody else. A disk that is full changes nothing of that
+        // they go on now.
+        let _ = run.write(NOTE, b"");
+    }
     outcome
 }
 
