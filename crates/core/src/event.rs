@@ -196,6 +196,23 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Of what.
     pub unit: ProgressUnit,
+    /// Files done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+    /// How fast it goes, in bytes a second, over the last few seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// How long the rest may take at this rate, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
+}
+
+impl Progress {
+    /// How far a step is, without a rate.
+    #[must_use]
+    pub fn of(step: Step, what: String, done: u64, total: Option<u64>, unit: ProgressUnit) -> Self {
+        Self { step, what, done, total, unit, files: None, bytes_per_second: None, seconds_left: None }
+    }
 }
 
 /// What progress counts.

@@ -36,6 +36,13 @@ pub struct Plan {
     /// How the data is made to stand still for the cutover backup.
     #[serde(default)]
     pub quiesce: Quiesce,
+    /// How a run that only backs up makes the data stand still, for a second pass after the one that it takes
+    /// while the service runs. `None`: not at all, there is no second pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still: Option<Quiesce>,
+    /// What the run needs on disks, and what there was when the plan was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub room: Vec<Room>,
     /// How the service is asked whether it works.
     pub probes: Probes,
     /// Time limits.
@@ -155,6 +162,40 @@ pub struct ServicePlan {
     pub stop_grace_ms: u64,
     /// Whether a health check is configured, by the Compose file or the old image.
     pub health_check: bool,
+    /// What is run in its container before and after a backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+}
+
+/// Commands that are run in a service's container around a backup. The plan has them as they may be shown;
+/// the commands themselves, which may hold a secret, lie in the run's directory, named by
+/// [`Hooks::stored_before`] and [`Hooks::stored_after`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// Before the data is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// After it was read, and also where that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How long each may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The position of the service among the unit's; names the stored commands.
+    pub index: usize,
+}
+
+impl Hooks {
+    /// Where the run directory keeps the command that runs before: a JSON array of its arguments.
+    #[must_use]
+    pub fn stored_before(&self) -> PathBuf {
+        Path::new("hooks").join(format!("{}.before", self.index))
+    }
+
+    /// Where the run directory keeps the command that runs after.
+    #[must_use]
+    pub fn stored_after(&self) -> PathBuf {
+        Path::new("hooks").join(format!("{}.after", self.index))
+    }
 }
 
 /// A container, by id and name.
@@ -240,13 +281,40 @@ pub enum MountKind {
     Bind,
 }
 
-/// How the data is made to stand still for the cutover backup.
+/// How the data is made to stand still while it is backed up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quiesce {
-    /// The containers are stopped.
+    /// The containers are stopped. A cutover knows no other way: the old container goes away.
     #[default]
     Stop,
+    /// The processes of the containers are frozen.
+    Pause,
+}
+
+/// What a run may take on one filesystem, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// For what.
+    pub purpose: Purpose,
+    /// A directory on the filesystem.
+    pub path: PathBuf,
+    /// About so much is expected to be taken.
+    pub likely: u64,
+    /// So much if nothing can be compressed and nothing is known yet.
+    pub at_worst: u64,
+    /// So much was free.
+    pub free: u64,
+}
+
+/// What room is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// The backups of the run, in the repository.
+    Backup,
+    /// A copy of the data beside itself, should it have to be put back.
+    Restore,
 }
 
 /// How the service is asked whether it works.

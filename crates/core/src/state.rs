@@ -10,19 +10,23 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{BackupRecord, Entry, Event, Fact, Outcome};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Hooks, Kind, Plan, Quiesce};
 use crate::problem::Problem;
 use crate::step::Step;
 use crate::time::Timestamp;
 use crate::verdict::{Cause, Conclusion, DataDoubt, Failure, Tier};
 
+// Steps that a plan has no use for are left out: see `applies`.
 const UPDATE: &[Step] = &[
     Step::Confirm,
     Step::KeepImage,
     Step::SaveConfiguration,
+    Step::RunBeforeBackup,
     Step::BackUpLive,
+    Step::RunAfterBackup,
     Step::PullImage,
     Step::EditFiles,
+    Step::RunBeforeCutover,
     Step::CreateContainers,
     Step::BackUpCutover,
     Step::StartNew,
@@ -30,8 +34,19 @@ const UPDATE: &[Step] = &[
     Step::Watch,
     Step::Document,
 ];
-const BACKUP: &[Step] =
-    &[Step::Confirm, Step::KeepImage, Step::SaveConfiguration, Step::BackUpLive, Step::Document];
+const BACKUP: &[Step] = &[
+    Step::Confirm,
+    Step::KeepImage,
+    Step::SaveConfiguration,
+    Step::RunBeforeBackup,
+    Step::BackUpLive,
+    Step::Stop,
+    Step::BackUpStill,
+    Step::StartOld,
+    Step::VerifyOld,
+    Step::RunAfterBackup,
+    Step::Document,
+];
 const RESTORE: &[Step] = &[
     Step::Confirm,
     Step::SaveConfiguration,
@@ -43,7 +58,9 @@ const RESTORE: &[Step] = &[
     Step::Document,
 ];
 
-const BACK_FILES: &[Step] = &[Step::RestoreFiles, Step::Document];
+const BACK_FILES: &[Step] = &[Step::Unpause, Step::RestoreFiles, Step::RunAfterBackup, Step::Document];
+/// A backup that had stopped the service: the containers are still there.
+const BACK_STOPPED: &[Step] = &[Step::StartOld, Step::VerifyOld, Step::RunAfterBackup, Step::Document];
 const BACK_NEVER_STARTED: &[Step] = &[
     Step::Stop,
     Step::RestoreFiles,
@@ -51,6 +68,7 @@ const BACK_NEVER_STARTED: &[Step] = &[
     Step::RecreateOld,
     Step::StartOld,
     Step::VerifyOld,
+    Step::RunAfterBackup,
     Step::Document,
 ];
 const BACK_UNDECIDED: &[Step] = &[Step::Stop, Step::BackUpSafety];
@@ -62,6 +80,7 @@ const BACK_IMAGE_ONLY: &[Step] = &[
     Step::RecreateOld,
     Step::StartOld,
     Step::VerifyOld,
+    Step::RunAfterBackup,
     Step::Document,
 ];
 const BACK_FULL: &[Step] = &[
@@ -73,6 +92,7 @@ const BACK_FULL: &[Step] = &[
     Step::RestoreData,
     Step::StartOld,
     Step::VerifyOld,
+    Step::RunAfterBackup,
     Step::Document,
 ];
 
@@ -128,6 +148,8 @@ pub struct RunState {
     interrupted: bool,
     warnings: bool,
     new_version_verified: bool,
+    /// A backup was begun, and what its services want done after one has not been done since.
+    after_owed: bool,
     facts: Vec<(Step, Fact)>,
     began_at: Option<Timestamp>,
     timings: Vec<(Step, u64)>,
@@ -152,6 +174,7 @@ impl RunState {
             interrupted: false,
             warnings: plan.findings.iter().any(|f| f.severity > crate::finding::Severity::Note),
             new_version_verified: false,
+            after_owed: false,
             facts: Vec::new(),
             began_at: None,
             timings: Vec::new(),
@@ -217,15 +240,39 @@ impl RunState {
         if matches!(self.course, Course::Ended(_)) {
             return Next::Nothing;
         }
-        match self.steps(plan).iter().find(|step| !self.done.contains(step)) {
-            Some(step) => Next::Do(*step),
+        let open = |step: &Step| !self.done.contains(step) && self.applies(plan, *step);
+        match self.course_of(plan).iter().copied().find(open) {
+            Some(step) => Next::Do(step),
             None => Next::Close(self.conclusion()),
         }
     }
 
     /// The steps of the present course, in order.
     #[must_use]
-    pub fn steps(&self, plan: &Plan) -> &'static [Step] {
+    pub fn steps(&self, plan: &Plan) -> Vec<Step> {
+        self.course_of(plan).iter().copied().filter(|step| self.applies(plan, *step)).collect()
+    }
+
+    /// Whether the plan has a use for a step of the present course.
+    fn applies(&self, plan: &Plan, step: Step) -> bool {
+        let hooks = |wanted: fn(&Hooks) -> bool| plan.unit.services.iter().flat_map(|s| &s.hooks).any(wanted);
+        let forward = self.course == Course::Forward;
+        match step {
+            Step::RunBeforeBackup | Step::RunBeforeCutover => hooks(|h| h.before.is_some()),
+            Step::RunAfterBackup => hooks(|h| h.after.is_some()) && (forward || self.after_owed),
+            Step::BackUpStill => plan.still.is_some(),
+            Step::Stop | Step::StartOld | Step::VerifyOld if forward && plan.kind == Kind::Backup => {
+                plan.still == Some(Quiesce::Stop)
+            }
+            Step::Unpause => self.begun(Step::BackUpStill) && plan.still == Some(Quiesce::Pause),
+            Step::RestoreFiles if matches!(self.course, Course::Back { tier: Tier::Files, .. }) => {
+                self.begun(Step::EditFiles)
+            }
+            _ => true,
+        }
+    }
+
+    fn course_of(&self, plan: &Plan) -> &'static [Step] {
         match &self.course {
             Course::Forward => match plan.kind {
                 Kind::Update => UPDATE,
@@ -234,8 +281,8 @@ impl RunState {
                 Kind::Rollback { .. } => &[],
             },
             Course::Back { tier, .. } => match tier {
-                Tier::Files if self.begun.contains(&Step::EditFiles) => BACK_FILES,
-                Tier::Files => &[Step::Document],
+                Tier::Files => BACK_FILES,
+                Tier::NeverStarted if plan.kind == Kind::Backup => BACK_STOPPED,
                 Tier::NeverStarted => BACK_NEVER_STARTED,
                 Tier::Undecided => BACK_UNDECIDED,
                 Tier::ImageOnly => BACK_IMAGE_ONLY,
@@ -321,6 +368,7 @@ impl RunState {
     fn begin(&mut self, step: Step, at: Timestamp) {
         self.running = Some(step);
         self.began_at = Some(at);
+        self.after_owed |= matches!(step, Step::RunBeforeBackup | Step::BackUpLive | Step::RunBeforeCutover);
         if !self.begun.contains(&step) {
             self.begun.push(step);
         }
@@ -340,6 +388,15 @@ impl RunState {
                 self.done.push(step);
                 self.warnings = true;
             }
+            // The backup is there, or the way back is more important.
+            Outcome::Failed { .. }
+                if step == Step::RunAfterBackup
+                    && (plan.kind == Kind::Backup || self.course != Course::Forward) =>
+            {
+                self.done.push(step);
+                self.after_owed = false;
+                self.warnings = true;
+            }
             Outcome::Failed { failure } => self.turn(plan, step, failure),
         }
         if self.interrupted {
@@ -349,6 +406,7 @@ impl RunState {
 
     fn note(&mut self, step: Step, fact: &Fact) {
         self.new_version_verified |= step == Step::VerifyNew;
+        self.after_owed &= step != Step::RunAfterBackup;
         self.warnings |= matches!(fact, Fact::Watched { cut_short: true, .. });
     }
 

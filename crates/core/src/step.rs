@@ -16,12 +16,21 @@ pub enum Step {
     KeepImage,
     /// Keep Compose and env files, `inspect` and the last log lines in the run's directory.
     SaveConfiguration,
+    /// Run the services' own commands that come before a backup, in their containers.
+    RunBeforeBackup,
     /// Back up the data while the service runs, and read the backup back.
     BackUpLive,
+    /// In a run that only backs up: back up what changed since the live pass, and read it back, the service
+    /// being stopped, or paused for just this step.
+    BackUpStill,
+    /// Run the services' own commands that come after a backup.
+    RunAfterBackup,
     /// Pull the new image and compare it with the old one.
     PullImage,
     /// Write the planned edits into the operator's files.
     EditFiles,
+    /// Run the commands that come before a backup again, in the old containers, just before they go.
+    RunBeforeCutover,
     /// Have Compose create the new container; it stops and removes the old one. **Downtime begins.**
     CreateContainers,
     /// Back up what changed since the live pass, and read it back. The service stands still.
@@ -33,6 +42,8 @@ pub enum Step {
     /// Stay and look until the window ends.
     Watch,
 
+    /// Let containers go on that this run has paused.
+    Unpause,
     /// Stop the containers of the unit.
     Stop,
     /// Keep the present data before it is overwritten or touched by the old version again.
@@ -62,14 +73,19 @@ impl Step {
             Self::Confirm => "confirm",
             Self::KeepImage => "keep-image",
             Self::SaveConfiguration => "save-configuration",
+            Self::RunBeforeBackup => "run-before-backup",
             Self::BackUpLive => "back-up-live",
+            Self::BackUpStill => "back-up-still",
+            Self::RunAfterBackup => "run-after-backup",
             Self::PullImage => "pull-image",
             Self::EditFiles => "edit-files",
+            Self::RunBeforeCutover => "run-before-cutover",
             Self::CreateContainers => "create-containers",
             Self::BackUpCutover => "back-up-cutover",
             Self::StartNew => "start-new",
             Self::VerifyNew => "verify-new",
             Self::Watch => "watch",
+            Self::Unpause => "unpause",
             Self::Stop => "stop",
             Self::BackUpSafety => "back-up-safety",
             Self::RestoreFiles => "restore-files",
@@ -87,12 +103,22 @@ impl Step {
     pub fn phase(self) -> Phase {
         match self {
             Self::Confirm => Phase::Validate,
-            Self::KeepImage | Self::SaveConfiguration | Self::BackUpLive => Phase::BackUp,
+            Self::KeepImage
+            | Self::SaveConfiguration
+            | Self::RunBeforeBackup
+            | Self::BackUpLive
+            | Self::BackUpStill
+            | Self::RunAfterBackup => Phase::BackUp,
             Self::PullImage => Phase::Prepare,
-            Self::EditFiles | Self::CreateContainers | Self::BackUpCutover | Self::StartNew => Phase::CutOver,
+            Self::EditFiles
+            | Self::RunBeforeCutover
+            | Self::CreateContainers
+            | Self::BackUpCutover
+            | Self::StartNew => Phase::CutOver,
             Self::VerifyNew => Phase::Verify,
             Self::Watch => Phase::Watch,
-            Self::Stop
+            Self::Unpause
+            | Self::Stop
             | Self::BackUpSafety
             | Self::RestoreFiles
             | Self::RestoreTag

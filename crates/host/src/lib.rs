@@ -6,6 +6,7 @@ pub mod checks;
 pub mod compose;
 pub mod discover;
 pub mod engine;
+mod exec;
 pub mod files;
 pub mod images;
 pub mod plan;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::QuiesceMode;
 use crate::span::Span;
 
 /// Update a Docker Compose service with a tested backup, a watch, and a way back.
@@ -56,7 +57,7 @@ pub enum Command {
     Plan(UpdateArgs),
     /// Update a service: back up, edit, pull, replace, verify, watch, and roll back by itself if it turns out bad
     Update(UpdateArgs),
-    /// Back up a service's data and configuration while it runs; or export a backup
+    /// Back up a service's data and configuration while it runs, or paused or stopped for it; or export a backup
     Backup(BackupArgs),
     /// List backups
     Backups(BackupsArgs),
@@ -123,6 +124,10 @@ pub struct BackupArgs {
     /// Don't ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Have the service stand still for a second pass over what changed during the first one
+    /// [default: `quiesce` in mainstay.toml, else none]
+    #[arg(long, value_name = "MODE", env = "MAINSTAY_QUIESCE")]
+    pub quiesce: Option<QuiesceMode>,
 }
 
 impl BackupArgs {

@@ -3,11 +3,14 @@
 //! Flag over environment over project file over host file over detection. Unknown keys are errors that name
 //! the nearest known key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use mainstay_core::plan::Quiesce;
 use mainstay_core::problem::Problem;
+use mainstay_host::plan::{HookWish, HookWishes};
+use mainstay_host::survey::Hidden;
 use mainstay_vault::Retention;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,7 +60,69 @@ pub struct Settings {
     pub keep_days: Option<u32>,
     /// How many runs' backups are kept however old they are (3).
     pub keep_last: Option<u32>,
+    /// How `mainstay backup` makes the data stand still; not at all where it is not said. An update stops the
+    /// service for its backup in any case.
+    pub quiesce: Option<QuiesceMode>,
+    /// Run in the service's container before its data is backed up. May be run twice.
+    pub before_backup: Option<HookCommand>,
+    /// Run in the service's container after its data was backed up, and where that failed. May be run twice.
+    pub after_backup: Option<HookCommand>,
+    /// How long each of these commands may take; 60s where it is not said.
+    pub hook_timeout: Option<Span>,
 }
+
+/// How the data is made to stand still for a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuiesceMode {
+    /// The containers are stopped and started again.
+    Stop,
+    /// The processes in the containers are frozen.
+    Pause,
+    /// Not at all: the service runs on.
+    None,
+}
+
+impl QuiesceMode {
+    fn wish(self) -> Option<Quiesce> {
+        match self {
+            Self::Stop => Some(Quiesce::Stop),
+            Self::Pause => Some(Quiesce::Pause),
+            Self::None => None,
+        }
+    }
+}
+
+/// A command: a line for `sh -c`, or a program and its arguments for images without a shell. An empty one runs
+/// nothing.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HookCommand {
+    /// For `sh -c`.
+    Shell(String),
+    /// A program and its arguments.
+    Words(Vec<String>),
+}
+
+impl std::fmt::Debug for HookCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl HookCommand {
+    fn words(self) -> Option<Hidden<Vec<String>>> {
+        let words = match self {
+            Self::Shell(line) if line.trim().is_empty() => Vec::new(),
+            Self::Shell(line) => vec!["sh".to_owned(), "-c".to_owned(), line],
+            Self::Words(words) => words,
+        };
+        (!words.is_empty()).then_some(Hidden(words))
+    }
+}
+
+/// How long a command around a backup may take, where it is not said.
+const HOOK_TIMEOUT_MS: u64 = 60_000;
 
 const PROJECT_FILE: &str = "mainstay.toml";
 const HOST_FILE: &str = "/etc/mainstay/config.toml";
@@ -78,6 +143,10 @@ const KEYS: &[&str] = &[
     "probe_interval",
     "keep_days",
     "keep_last",
+    "quiesce",
+    "before_backup",
+    "after_backup",
+    "hook_timeout",
 ];
 
 impl Settings {
@@ -100,6 +169,29 @@ impl Settings {
         Ok(flags.or(local).or(host))
     }
 
+    /// How the data of a service is made to stand still for `mainstay backup`: by flag, else by configuration.
+    pub fn still(&self, flag: Option<QuiesceMode>) -> Option<Quiesce> {
+        flag.or(self.quiesce).and_then(QuiesceMode::wish)
+    }
+
+    /// What the services of a project want run around a backup.
+    ///
+    /// # Errors
+    /// A file that can't be read or understood.
+    pub fn hooks(project_dir: &Path, project: &str) -> Result<HookWishes, Problem> {
+        let local = read(&project_dir.join("mainstay.toml"))?;
+        let host = read(Path::new("/etc/mainstay/config.toml"))?;
+        Ok(hook_wishes([local, host], project))
+    }
+
+    fn hook(self) -> HookWish {
+        HookWish {
+            before: self.before_backup.and_then(HookCommand::words),
+            after: self.after_backup.and_then(HookCommand::words),
+            timeout_ms: self.hook_timeout.map_or(HOOK_TIMEOUT_MS, Span::millis),
+        }
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             url: self.url.or(other.url),
@@ -113,6 +205,10 @@ impl Settings {
             probe_interval: self.probe_interval.or(other.probe_interval),
             keep_days: self.keep_days.or(other.keep_days),
             keep_last: self.keep_last.or(other.keep_last),
+            quiesce: self.quiesce.or(other.quiesce),
+            before_backup: self.before_backup.or(other.before_backup),
+            after_backup: self.after_backup.or(other.after_backup),
+            hook_timeout: self.hook_timeout.or(other.hook_timeout),
         }
     }
 }
@@ -167,6 +263,22 @@ impl Places {
             places.copy_to = places.copy_to.or(config.copy_to.map(from_here));
         }
         Ok(places)
+    }
+}
+
+fn hook_wishes(layers: [Config; 2], project: &str) -> HookWishes {
+    let own = |key: &String| match key.split_once('/') {
+        Some((of, name)) => (of == project).then(|| name.to_owned()),
+        None => Some(key.clone()),
+    };
+    let names: BTreeSet<String> = layers.iter().flat_map(|c| c.service.keys().filter_map(own)).collect();
+    let of = |name: &str| {
+        let [local, host] = layers.clone().map(|config| config.for_service(project, name));
+        local.or(host).hook()
+    };
+    HookWishes {
+        others: of(""),
+        by_service: names.into_iter().map(|name| (name.clone(), of(&name))).collect(),
     }
 }
 
@@ -241,6 +353,30 @@ mod tests {
         assert_eq!(of("db"), mainstay_vault::Retention { keep_days: 7, keep_last: 9 });
         std::fs::write(dir.path().join("mainstay.toml"), "[defaults]\nkeep_day = 1\n").unwrap();
         assert!(super::retention(Some(dir.path()), "shop", "app").is_err(), "no rule that nobody wrote");
+    }
+
+    #[test]
+    fn commands_are_lines_for_a_shell_or_lists_of_words() {
+        let text = "[defaults]\nhook_timeout = \"5s\"\nbefore_backup = \"sync\"\n\
+                    [service.db]\nbefore_backup = \"pg_dump >/d/x\"\nafter_backup = [\"/bin/rm\", \"/d/x\"]\n\
+                    [service.\"shop/app\"]\nbefore_backup = \"\"\n[service.\"other/app\"]\nquiesce = \"pause\"\n";
+        let wishes = super::hook_wishes([parse(text).unwrap(), Default::default()], "shop");
+        let words = |wish: &super::HookWish| wish.before.as_ref().map(|c| c.0.join(" "));
+        assert_eq!(words(&wishes.others).as_deref(), Some("sh -c sync"));
+        assert_eq!(words(&wishes.by_service["db"]).as_deref(), Some("sh -c pg_dump >/d/x"));
+        assert_eq!(wishes.by_service["db"].after.as_ref().unwrap().0, ["/bin/rm", "/d/x"]);
+        assert_eq!(wishes.by_service["db"].timeout_ms, 5_000);
+        assert_eq!(words(&wishes.by_service["app"]), None, "an empty one takes the default away");
+        assert_eq!(wishes.by_service.len(), 2, "another project's is none of ours");
+    }
+
+    #[test]
+    fn a_backup_disturbs_nobody_unless_it_is_said() {
+        let settings = parse("[defaults]\nquiesce = \"pause\"\n").unwrap().for_service("shop", "app");
+        assert_eq!(super::Settings::default().still(None), None);
+        assert_eq!(settings.still(None), Some(super::Quiesce::Pause));
+        assert_eq!(settings.still(Some(super::QuiesceMode::None)), None);
+        assert!(parse("[defaults]\nquiesce = \"freeze\"\n").is_err());
     }
 
     /// Regenerate with: `mainstay config-schema > docs/mainstay.schema.json`.

@@ -8,5 +8,5 @@
 mod plan;
 mod world;
 
-pub use plan::{backup, restore, rollback, update};
+pub use plan::{backup, restore, rollback, still_backup, update, with_hooks};
 pub use world::{Crash, Data, Fault, Schedule, SimWorld, Version};

@@ -2,7 +2,8 @@
 
 use mainstay_core::event::BackupRecord;
 use mainstay_core::plan::{
-    Baseline, ComposeVersion, FORMAT, Image, Kind, Limits, Plan, Probes, Project, Quiesce, ServicePlan, Unit,
+    Baseline, ComposeVersion, FORMAT, Hooks, Image, Kind, Limits, Plan, Probes, Project, Quiesce,
+    ServicePlan, Unit,
 };
 use mainstay_core::verdict::Tier;
 
@@ -16,6 +17,23 @@ pub fn update() -> Plan {
 #[must_use]
 pub fn backup() -> Plan {
     plan(Kind::Backup)
+}
+
+/// A backup for which the service is stopped or paused.
+#[must_use]
+pub fn still_backup(by: Quiesce) -> Plan {
+    Plan { still: Some(by), ..backup() }
+}
+
+/// The same plan, for a service that has something done before and after each backup.
+#[must_use]
+pub fn with_hooks(mut plan: Plan) -> Plan {
+    let command = Some("a command".to_owned());
+    for (index, service) in plan.unit.services.iter_mut().enumerate() {
+        let (before, after) = (command.clone(), command.clone());
+        service.hooks = Some(Hooks { before, after, timeout_ms: 1, index });
+    }
+    plan
 }
 
 /// A restoration of snapshot 0, which a [`crate::SimWorld`] holds from the start.
@@ -59,6 +77,7 @@ fn plan(kind: Kind) -> Plan {
                 keep_tag: "mainstay/keep/app".into(),
                 stop_grace_ms: 1,
                 health_check: false,
+                hooks: None,
             }],
             project: Project {
                 name: "sim".into(),
@@ -71,6 +90,8 @@ fn plan(kind: Kind) -> Plan {
         edits: Vec::new(),
         data: Vec::new(),
         quiesce: Quiesce::Stop,
+        still: None,
+        room: Vec::new(),
         probes: Probes::default(),
         limits: Limits::default(),
         baseline: Baseline::default(),

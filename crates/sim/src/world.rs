@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use mainstay_core::event::{Fact, Outcome};
-use mainstay_core::plan::Kind;
+use mainstay_core::plan::{Kind, Quiesce};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
@@ -58,6 +58,12 @@ pub struct SimWorld {
     pub container: Option<Version>,
     /// Whether it runs.
     pub running: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether what runs before a backup has run in this container, and what runs after it has not, since.
+    pub prepared: bool,
+    /// Whether what runs after a backup was tried, and failed.
+    pub after_failed: bool,
     /// What the volume holds.
     pub data: Data,
     /// What the repository holds, by snapshot number. Snapshot 0 is there from the start.
@@ -81,6 +87,9 @@ impl SimWorld {
             file: Version::Old,
             container: Some(Version::Old),
             running: true,
+            paused: false,
+            prepared: false,
+            after_failed: false,
             data: Data(1),
             repository: vec![Data(1)],
             migrates: true,
@@ -108,6 +117,9 @@ impl SimWorld {
             Step::Stop => self.running = false,
             Step::StartNew => return self.start(Version::New, again, context),
             Step::StartOld => return self.start_old(context),
+            Step::RunBeforeBackup | Step::RunBeforeCutover | Step::RunAfterBackup => self.run_hooks(step),
+            Step::BackUpStill => return self.back_up_still(context),
+            Step::Unpause => self.paused = false,
             Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => {
                 return self.back_up(step, context);
             }
@@ -135,8 +147,23 @@ impl SimWorld {
         assert_eq!(self.file, version, "Compose would create what the file says, not {version:?}");
         if self.container != Some(version) {
             self.running = false;
+            self.prepared = false;
             self.container = Some(version);
         }
+    }
+
+    fn run_hooks(&mut self, step: Step) {
+        assert!(self.running && !self.paused, "{step} in a container that does not run");
+        assert_eq!(self.container, Some(Version::Old), "{step} in a container that is not the old one");
+        self.prepared = step != Step::RunAfterBackup;
+    }
+
+    /// Pauses for just this effect; a service that was stopped stays so.
+    fn back_up_still(&mut self, context: &Context<'_>) -> Outcome {
+        self.paused = context.plan.still == Some(Quiesce::Pause);
+        let outcome = self.back_up(Step::BackUpStill, context);
+        self.paused = false;
+        outcome
     }
 
     fn start(&mut self, version: Version, again: bool, context: &Context<'_>) -> Outcome {
@@ -173,7 +200,8 @@ impl SimWorld {
     }
 
     fn back_up(&mut self, step: Step, context: &Context<'_>) -> Outcome {
-        assert!(step == Step::BackUpLive || !self.running, "{step} of data that is being written");
+        let still = !self.running || self.paused;
+        assert!(step == Step::BackUpLive || still, "{step} of data that is being written");
         self.repository.push(self.data);
         let cutover = context.state.way_back(context.plan);
         let changed = !cutover.iter().any(|b| self.holds(&b.snapshot, self.data));
@@ -200,7 +228,7 @@ impl SimWorld {
     }
 
     fn verify(&self, _context: &Context<'_>) -> Outcome {
-        if self.running {
+        if self.running && !self.paused {
             Outcome::Done {
                 fact: Fact::Verified { startup_ms: 1, downtime_ms: None, observations: Vec::new() },
             }
@@ -226,18 +254,25 @@ impl World for SimWorld {
             std::panic::panic_any(Crash);
         }
         if fault == Some(Fault::Fails) {
+            self.after_failed |= permit.step() == Step::RunAfterBackup;
             let version = matches!(permit.step(), Step::VerifyNew | Step::Watch | Step::VerifyOld);
             let cause = if version { Cause::Version(DataDoubt::Possible) } else { Cause::Step };
             return failed(cause);
         }
         if fault == Some(Fault::CrashWithin) {
-            self.partly(permit.step());
+            self.partly(permit.step(), context);
             std::panic::panic_any(Crash);
         }
         let outcome = self.effect(permit.step(), permit.again(), context);
         match fault {
             Some(Fault::CrashAfter) => std::panic::panic_any(Crash),
-            Some(Fault::DoneButFails) => failed(Cause::Step),
+            Some(Fault::DoneButFails) => {
+                // The pass was good, and then the engine did not answer any more.
+                self.paused |=
+                    permit.step() == Step::BackUpStill && context.plan.still == Some(Quiesce::Pause);
+                self.after_failed |= permit.step() == Step::RunAfterBackup;
+                failed(Cause::Step)
+            }
             Some(Fault::Interrupt) => {
                 self.interrupted.set(true);
                 outcome
@@ -258,11 +293,14 @@ impl World for SimWorld {
 
 impl SimWorld {
     /// Half an effect: Compose has stopped and removed the old container, and not yet made the new one; or the
-    /// new version has touched the data and not come up.
-    fn partly(&mut self, step: Step) {
+    /// new version has touched the data and not come up; or the container is paused.
+    fn partly(&mut self, step: Step, context: &Context<'_>) {
         match step {
+            Step::RunBeforeBackup | Step::RunBeforeCutover => self.prepared = true,
+            Step::BackUpStill => self.paused = context.plan.still == Some(Quiesce::Pause),
             Step::CreateContainers | Step::RecreateOld => {
                 self.running = false;
+                self.prepared = false;
                 self.container = None;
             }
             Step::StartNew if self.migrates && self.data == Data(1) => self.data = Data(2),

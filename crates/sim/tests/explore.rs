@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mainstay_core::event::{Entry, Progress};
 use mainstay_core::finding::Finding;
-use mainstay_core::plan::{Kind, Plan};
+use mainstay_core::plan::{Kind, Plan, Quiesce};
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::{Conclusion, Tier};
 use mainstay_runner::{Journal, Observer, World as _, drive};
@@ -45,6 +45,10 @@ fn live(plan: &Plan, world: &mut SimWorld) -> Conclusion {
 fn judge(plan: &Plan, world: &SimWorld, conclusion: &Conclusion) {
     let holds = |data| world.data == data || world.repository.contains(&data);
     assert!(holds(Data(1)), "the data from before is nowhere");
+    if !matches!(conclusion, Conclusion::NeedsPerson { .. }) {
+        assert!(!world.paused, "the service is left paused");
+        assert!(!world.prepared || world.after_failed, "nothing was run after the backup");
+    }
     match conclusion {
         Conclusion::Kept { .. } if plan.kind == Kind::Update => {
             assert_eq!(
@@ -143,6 +147,24 @@ fn rollbacks_restorations_and_backups_survive_two_faults() {
     explore("image-only rollback", &mainstay_sim::rollback(Tier::ImageOnly), SimWorld::updated, 2);
     explore("restore", &mainstay_sim::restore(), SimWorld::new, 2);
     explore("backup", &mainstay_sim::backup(), SimWorld::new, 2);
+}
+
+#[test]
+fn backups_that_stop_or_pause_the_service_survive_two_faults() {
+    quiet_panics();
+    for by in [Quiesce::Stop, Quiesce::Pause] {
+        let plan = mainstay_sim::still_backup(by);
+        explore(&format!("backup by {by:?}"), &plan, SimWorld::new, 2);
+        explore(&format!("backup by {by:?} with hooks"), &mainstay_sim::with_hooks(plan), SimWorld::new, 2);
+    }
+}
+
+#[test]
+fn runs_with_hooks_survive_two_faults() {
+    quiet_panics();
+    for (name, plan) in [("backup", mainstay_sim::backup()), ("update", mainstay_sim::update())] {
+        explore(&format!("{name} with hooks"), &mainstay_sim::with_hooks(plan), SimWorld::new, 2);
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Vault {
         to: &mut dyn Write,
         monitor: &dyn Monitor,
     ) -> Result<Exported> {
-        let _lock = self.lock()?;
+        let _lock = self.lock_for_reading()?;
         let meter = Meter::new(Phase::Restoring, None);
         watched(monitor, &meter, || caught("export", || self.export_to(parts, format, to, &meter)))
     }

@@ -92,7 +92,7 @@ impl Vault {
         monitor: &dyn Monitor,
     ) -> Result<Restored> {
         let Some(name) = path.file_name() else { return self.restore_to(id, empty_dir, monitor) };
-        let _lock = self.lock()?;
+        let _lock = self.lock_for_reading()?;
         let snapshot = self.snapshot(id)?;
         let manifest = self.manifest_of(&snapshot)?;
         let part = manifest.below(path);

@@ -9,6 +9,7 @@ use crate::plan::{Baseline, ComposeVersion, FORMAT, Limits, Probes, Project, Qui
 mod course;
 mod journal;
 mod laws;
+mod quiesce;
 
 pub fn plan(kind: Kind) -> Plan {
     let project = Project {
@@ -26,6 +27,8 @@ pub fn plan(kind: Kind) -> Plan {
         edits: Vec::new(),
         data: Vec::new(),
         quiesce: Quiesce::Stop,
+        still: None,
+        room: Vec::new(),
         probes: Probes::default(),
         limits: Limits::default(),
         baseline: Baseline::default(),
@@ -70,7 +73,7 @@ pub fn backed_up(changed_since_cutover: Option<bool>) -> Outcome {
 /// What a step gives where a test says nothing else: done, the data having changed since the cutover.
 pub fn usual(step: Step) -> Outcome {
     match step {
-        Step::BackUpLive | Step::BackUpCutover => backed_up(None),
+        Step::BackUpLive | Step::BackUpStill | Step::BackUpCutover => backed_up(None),
         Step::BackUpSafety => backed_up(Some(true)),
         _ => Outcome::done(),
     }

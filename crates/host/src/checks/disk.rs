@@ -1,11 +1,13 @@
-//! `disk`: whether there is room for the backup, and for a restore beside the data. Reckons with the worst:
-//! that nothing compresses and the repository knows none of it yet.
+//! `disk`: whether there is room for the backup, and for a restore beside the data. Reckons with the worst, that
+//! nothing compresses and the repository knows none of it yet, until an earlier backup says how much it adds;
+//! then less than the worst is a warning, and less than twice that a refusal.
 
 use std::collections::BTreeMap;
 
 use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::{Purpose, Room};
 
-use super::Input;
+use super::{Input, Wanted};
 use crate::survey::{Space, Survey, human};
 
 pub(super) const ID: &str = "disk";
@@ -14,34 +16,75 @@ pub(super) const ID: &str = "disk";
 const OVERHEAD: u64 = 512_000_000;
 
 pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
-    if !input.wanted.backup || input.survey.mounts.is_empty() {
+    let (survey, wanted) = (input.survey, &input.wanted);
+    if !needs_room(survey, wanted) {
         return Vec::new();
     }
-    let for_backup = backup(input.survey);
     // On one filesystem with the backup, less is left for a restore.
-    for_backup.into_iter().chain(restores(input.survey)).collect()
+    backup(survey, wanted).into_iter().chain(restores(survey, wanted)).collect()
 }
 
-/// Bytes that a backup may take at worst.
-fn needed(data: u64) -> u64 {
-    data.saturating_add(data / 10).saturating_add(OVERHEAD)
+/// What is needed on disks, and what there is: first for the backup, then for a copy of the data beside it.
+#[must_use]
+pub fn room(survey: &Survey, wanted: &Wanted) -> Vec<Room> {
+    if !needs_room(survey, wanted) {
+        return Vec::new();
+    }
+    let of = |purpose, space: &Space, (likely, at_worst)| Room {
+        purpose,
+        path: space.path.clone(),
+        likely,
+        at_worst,
+        free: space.free,
+    };
+    let backup = survey.repository.as_ref().filter(|_| !survey.remote_repository);
+    let backup = backup.map(|space| of(Purpose::Backup, space, growth(survey.data_bytes(), wanted)));
+    let copies = copies(survey, wanted).into_iter();
+    backup
+        .into_iter()
+        .chain(copies.map(|copy| of(Purpose::Restore, copy.space, (copy.bytes, copy.bytes))))
+        .collect()
 }
 
-fn backup(survey: &Survey) -> Option<Finding> {
+fn needs_room(survey: &Survey, wanted: &Wanted) -> bool {
+    (wanted.backup || wanted.restore.is_some()) && !survey.mounts.is_empty()
+}
+
+/// Bytes that the backups of a run may take: likely, and at worst. A service that was backed up before is
+/// expected to add twice what it added then, and not less than a tenth of its data.
+fn growth(data: u64, wanted: &Wanted) -> (u64, u64) {
+    let at_worst = data.saturating_add(data / 10).saturating_add(OVERHEAD);
+    let likely = wanted
+        .added_before
+        .map(|added| added.saturating_mul(2).max(data / 10).saturating_add(OVERHEAD).min(at_worst));
+    (likely.unwrap_or(at_worst), at_worst)
+}
+
+fn backup(survey: &Survey, wanted: &Wanted) -> Option<Finding> {
     if survey.remote_repository {
         return None;
     }
     let (service, data) = (&survey.service, survey.data_bytes());
-    let needed = needed(data);
+    let (likely, at_worst) = growth(data, wanted);
+    let needed = match wanted.added_before {
+        Some(added) => format!(
+            "data {}, needed about {}, at worst {}; the last backup added {}",
+            human(data),
+            human(likely),
+            human(at_worst),
+            human(added)
+        ),
+        None => format!("data {}, needed at worst {}", human(data), human(at_worst)),
+    };
     let Some(space) = &survey.repository else {
         let message = format!("{service}: how much room there is for the backup is not known");
         return Some(
             Finding::new(ID, Severity::Warning, message)
-                .evidence(format!("data {}, needed at worst {}", human(data), human(needed)))
+                .evidence(needed)
                 .advice("see that the state directory exists or can be made: `mainstay doctor`"),
         );
     };
-    if space.free >= needed {
+    if space.free >= at_worst {
         return None;
     }
     let message = format!(
@@ -49,44 +92,64 @@ fn backup(survey: &Survey) -> Option<Finding> {
         space.path.display()
     );
     Some(
-        Finding::new(ID, Severity::Required, message)
-            .evidence(format!("data {}, needed at worst {}", human(data), human(needed)))
+        Finding::new(ID, super::required_if(space.free < likely), message)
+            .evidence(needed)
             .evidence(figures(space))
             .advice(format!(
                 "free {} there, or keep backups on another disk: `--state-dir DIR`",
-                human(needed.saturating_sub(space.free))
+                human(at_worst.saturating_sub(space.free))
             )),
     )
 }
 
-/// One finding for each filesystem that has no room for a restored copy of the data on it.
-fn restores(survey: &Survey) -> Vec<Finding> {
-    let mut by_device: BTreeMap<u64, (&Space, u64, Vec<&str>)> = BTreeMap::new();
+/// A copy of data beside itself, as a restore makes it before it is exchanged.
+struct Copy<'a> {
+    space: &'a Space,
+    bytes: u64,
+    names: Vec<&'a str>,
+}
+
+/// One for each filesystem with data on it.
+fn copies<'a>(survey: &'a Survey, wanted: &Wanted) -> Vec<Copy<'a>> {
+    let mut by_device: BTreeMap<u64, Copy<'_>> = BTreeMap::new();
     for facts in &survey.mounts {
         let Some(space) = &facts.space else { continue };
-        let entry = by_device.entry(space.device).or_insert((space, 0, Vec::new()));
-        entry.1 = entry.1.saturating_add(facts.mount.bytes);
-        entry.2.push(&facts.mount.name);
+        let copy = by_device.entry(space.device).or_insert(Copy { space, bytes: 0, names: Vec::new() });
+        copy.bytes = copy.bytes.saturating_add(facts.mount.bytes);
+        copy.names.push(&facts.mount.name);
     }
+    let mut copies: Vec<Copy<'_>> = by_device.into_values().collect();
+    if let (Some(restored), [only]) = (wanted.restore, copies.as_mut_slice()) {
+        only.bytes = restored;
+    }
+    for copy in &mut copies {
+        copy.bytes = copy.bytes.saturating_add(copy.bytes / 10);
+    }
+    copies
+}
+
+/// One finding for each filesystem that has no room for a restored copy of the data on it.
+fn restores(survey: &Survey, wanted: &Wanted) -> Vec<Finding> {
     let backup_on = survey.repository.as_ref().map(|r| r.device);
-    let tight = by_device.into_values().filter_map(|(space, data, names)| {
-        let taken = if backup_on == Some(space.device) { needed(survey.data_bytes()) } else { 0 };
-        let left = space.free.saturating_sub(taken);
-        let wanted = data.saturating_add(data / 10);
-        (left < wanted).then(|| restore(&survey.service, space, wanted, taken, &names))
+    let tight = copies(survey, wanted).into_iter().filter_map(|copy| {
+        let same = backup_on == Some(copy.space.device);
+        let taken = if same { growth(survey.data_bytes(), wanted).0 } else { 0 };
+        let left = copy.space.free.saturating_sub(taken);
+        (left < copy.bytes).then(|| restore(&survey.service, &copy, taken, wanted))
     });
     tight.collect()
 }
 
-fn restore(service: &str, space: &Space, wanted: u64, taken: u64, names: &[&str]) -> Finding {
+fn restore(service: &str, copy: &Copy<'_>, taken: u64, wanted: &Wanted) -> Finding {
+    let Copy { space, bytes, names } = copy;
     let message = format!("{service}: a restore may not find room beside the data");
-    let mut finding = Finding::new(ID, Severity::Warning, message)
-        .evidence(format!("{}: {} for a second copy", names.join(", "), human(wanted)))
+    let mut finding = Finding::new(ID, super::required_if(wanted.restore.is_some()), message)
+        .evidence(format!("{}: {} for a second copy", names.join(", "), human(*bytes)))
         .evidence(figures(space));
     if taken > 0 {
         finding = finding.evidence(format!("the backup goes to the same disk and may take {}", human(taken)));
     }
-    let short = wanted.saturating_add(taken).saturating_sub(space.free);
+    let short = bytes.saturating_add(taken).saturating_sub(space.free);
     finding.advice(format!(
         "free {} there: a rollback of the data restores a copy first, then exchanges it",
         human(short)
@@ -126,6 +189,59 @@ mod tests {
         assert_eq!(
             finding.evidence,
             ["data 10.0 GB, needed at worst 11.5 GB", "/disk2: 11.5 GB free of 100.0 GB"]
+        );
+    }
+
+    fn case(free: u64) -> Case {
+        let mut case = Case::of(vec![container("web-1")]);
+        let space =
+            |device, free| Space { path: format!("/disk{device}").into(), device, free, total: 100 * GB };
+        let mut mount = data("shop_data");
+        mount.mount.bytes = 10 * GB;
+        mount.space = Some(space(1, 12 * GB));
+        case.survey.mounts = vec![mount];
+        case.survey.repository = Some(space(2, free));
+        case
+    }
+
+    #[test]
+    fn what_the_last_backup_added_says_what_is_likely() {
+        for (added, free, expected) in [
+            (2 * GB, 4 * GB + OVERHEAD - 1, Some(Severity::Required)),
+            (2 * GB, 4 * GB + OVERHEAD, Some(Severity::Warning)),
+            (0, GB + OVERHEAD - 1, Some(Severity::Required)),
+            (0, GB + OVERHEAD, Some(Severity::Warning)),
+            (50 * GB, 11 * GB + OVERHEAD - 1, Some(Severity::Required)),
+            (2 * GB, 11 * GB + OVERHEAD, None),
+        ] {
+            let mut case = case(free);
+            case.wanted.added_before = Some(added);
+            let found: Vec<Severity> = case.check(run).iter().map(|f| f.severity).collect();
+            assert_eq!(found, Vec::from_iter(expected), "{added} {free}");
+        }
+    }
+
+    #[test]
+    fn a_restoration_that_finds_no_room_refuses() {
+        let mut case = case(50 * GB);
+        case.wanted = Wanted { restore: Some(GB), ..Wanted::default() };
+        assert_eq!(case.check(run), [], "it is smaller than what is there now");
+        case.wanted.restore = Some(11 * GB);
+        assert_eq!(case.check(run)[0].severity, Severity::Required);
+    }
+
+    #[test]
+    fn the_figures_are_those_that_are_checked() {
+        let mut case = case(50 * GB);
+        case.wanted.added_before = Some(2 * GB);
+        let rooms = room(&case.survey, &case.wanted);
+        let figures: Vec<_> = rooms.iter().map(|r| (r.purpose, r.likely, r.at_worst, r.free)).collect();
+        assert_eq!(
+            figures,
+            [
+                (Purpose::Backup, 4 * GB + OVERHEAD, 11 * GB + OVERHEAD, 50 * GB),
+                (Purpose::Restore, 11 * GB, 11 * GB, 12 * GB)
+            ]
         );
     }
 

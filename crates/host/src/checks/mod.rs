@@ -17,6 +17,7 @@ mod health;
 mod image_drift;
 mod memory;
 mod mounts;
+mod quiesce;
 mod restarts;
 mod sharers;
 mod state;
@@ -27,6 +28,8 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use mainstay_core::finding::{Finding, Severity};
+
+pub use disk::room;
 
 use crate::probes::Answer;
 use crate::survey::Survey;
@@ -47,6 +50,14 @@ pub struct Wanted {
     pub backup: bool,
     /// Containers are re-created: what is in them alone is lost, and Compose goes by its files.
     pub recreate: bool,
+    /// Commands are run in the containers before or after the backup.
+    pub hooks: bool,
+    /// The containers are paused for the backup.
+    pub pause: bool,
+    /// Data is put back, so many bytes, after a safety backup of what is there.
+    pub restore: Option<u64>,
+    /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
+    pub added_before: Option<u64>,
 }
 
 /// Everything that a check sees.
@@ -86,6 +97,7 @@ const CHECKS: &[Check] = &[
     check(mounts::ID, "whether the data is there, and all of it can be read", mounts::run),
     check(unreachable_data::UNSUPPORTED, "mounts that can't be backed up", unreachable_data::unsupported),
     check(sharers::ID, "other running containers that use the same data", sharers::run),
+    check(quiesce::ID, "whether the containers can do what is to be done around a backup", quiesce::run),
     check(disk::ID, "whether there is room for the backup and for a restore", disk::run),
     check(drift::ID, "whether what runs is what the Compose file says", drift::run),
     check(image_drift::ID, "whether the image's tag still means the image that runs", image_drift::run),

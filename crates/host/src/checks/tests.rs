@@ -63,7 +63,11 @@ impl Case {
             engine_host: "unix:///var/run/docker.sock".into(),
             probes: probes(),
         };
-        Self { survey, asked: Asked::default(), wanted: Wanted { backup: true, recreate: true } }
+        Self {
+            survey,
+            asked: Asked::default(),
+            wanted: Wanted { backup: true, recreate: true, ..Wanted::default() },
+        }
     }
 
     /// One check alone.
@@ -165,6 +169,7 @@ fn everything_wrong() -> Vec<Case> {
         vec![Sharer { container: "ftp".into(), service: None, source: "x".into(), writable: true }];
     first.survey.mounts = vec![anonymous, MountFacts { exists: false, ..data("shop_data") }];
     first.survey.repository = None;
+    first.wanted.pause = true;
     first.survey.dependencies = vec![DependencyFacts { name: "db".into(), ..DependencyFacts::default() }];
     first.survey.unsupported = vec![UnsupportedMount {
         service: "web".into(),

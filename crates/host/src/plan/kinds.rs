@@ -1,11 +1,11 @@
 //! The plans of runs that change no version: backup, restoration, rollback.
 
 use mainstay_core::event::BackupRecord;
-use mainstay_core::plan::{Kind, Plan};
+use mainstay_core::plan::{Kind, Plan, Quiesce};
 use mainstay_core::problem::Problem;
 use mainstay_core::verdict::Tier;
 
-use super::{Bytes, Draft, Looked, Wishes, look, unit};
+use super::{Bytes, Draft, Looked, Wishes, hooks, look, unit};
 use crate::checks::Wanted;
 use crate::discover::Found;
 use crate::engine::Engine;
@@ -13,19 +13,25 @@ use crate::files::{self, RunDir};
 
 /// The checks that matter where nothing is replaced: what they say of the service's state does not stop a
 /// backup or a restoration, which may be just what a broken service needs.
-const DATA_CHECKS: &[&str] = &["mounts", "unsupported-mounts", "disk", "permissions", "sharers"];
+const DATA_CHECKS: &[&str] = &["mounts", "unsupported-mounts", "disk", "permissions", "sharers", "quiesce"];
 
-/// Plans a backup of a service while it runs.
+/// Plans a backup of a service: while it runs, and, where that is wished, once more while it is paused or
+/// stopped.
 ///
 /// # Errors
 ///
 /// Those of the engine.
 pub async fn backup(engine: &Engine, found: &Found, wishes: &Wishes) -> Result<Draft, Problem> {
-    let looked = look_at_data(engine, found, std::slice::from_ref(&found.service), wishes, true).await?;
+    let looked = look_at_data(engine, found, std::slice::from_ref(&found.service), wishes, None).await?;
     let mut plan = unit::plan(engine, found, looked, wishes, Kind::Backup).await;
-    // A live backup disturbs nobody else who uses the data.
-    plan.findings.retain(|f| f.check != "sharers");
-    Ok(Draft { plan, files: Vec::new() })
+    plan.still = wishes.still;
+    if plan.still.is_none() {
+        // A live backup disturbs nobody else who uses the data, and nobody else disturbs it more than the
+        // service itself does.
+        plan.findings.retain(|f| f.check != "sharers");
+    }
+    let commands = hooks::add(&mut plan, &wishes.hooks);
+    Ok(Draft { plan, files: Vec::new(), commands })
 }
 
 /// Plans the restoration of backups of a service in the place of its data.
@@ -40,7 +46,7 @@ pub async fn restore(
     wishes: &Wishes,
     backups: Vec<BackupRecord>,
 ) -> Result<Draft, Problem> {
-    let looked = look_at_data(engine, found, unit, wishes, false).await?;
+    let looked = look_at_data(engine, found, unit, wishes, Some(&backups)).await?;
     let mut plan =
         unit::plan(engine, found, looked, wishes, Kind::Restore { backups: backups.clone() }).await;
     plan.data.retain(|mount| backups.iter().any(|b| b.mount == mount.name));
@@ -49,7 +55,7 @@ pub async fn restore(
         return Err(Problem::new("unknown-mount", what)
             .advise("restore it elsewhere: `mainstay restore SERVICE --to DIR`"));
     }
-    Ok(Draft { plan, files: Vec::new() })
+    Ok(Draft { plan, files: Vec::new(), commands: Vec::new() })
 }
 
 /// Plans to undo a kept update: the plan of that run, the other way round.
@@ -83,7 +89,7 @@ pub async fn rollback(
         };
         stored.push(Bytes { before, after: kept.read(edit.stored_after()).map_err(Problem::from)? });
     }
-    let looked = look_at_data(engine, found, &names, wishes, false).await?;
+    let looked = look_at_data(engine, found, &names, wishes, Some(&backups)).await?;
     let kind = Kind::Rollback { of: of.to_owned(), tier, backups };
     let mut plan = unit::plan(engine, found, looked, wishes, kind).await;
     // The images, probes and edits are those of the undone run: the old version answered these probes.
@@ -94,7 +100,7 @@ pub async fn rollback(
     }
     plan.probes = original.probes.clone();
     plan.edits.clone_from(&original.edits);
-    Ok(Draft { plan, files: stored })
+    Ok(Draft { plan, files: stored, commands: Vec::new() })
 }
 
 async fn look_at_data(
@@ -102,9 +108,17 @@ async fn look_at_data(
     found: &Found,
     unit: &[String],
     wishes: &Wishes,
-    backup: bool,
+    restored: Option<&[BackupRecord]>,
 ) -> Result<Looked, Problem> {
-    let mut looked = look(engine, found, unit, wishes, &Wanted { backup, recreate: false }).await?;
+    let backup = restored.is_none();
+    let wanted = Wanted {
+        backup,
+        hooks: backup && wishes.hooks.any(unit),
+        pause: backup && wishes.still == Some(Quiesce::Pause),
+        restore: restored.map(|records| records.iter().map(|r| r.bytes).sum()),
+        ..Wanted::default()
+    };
+    let mut looked = look(engine, found, unit, wishes, &wanted).await?;
     looked.findings.retain(|f| DATA_CHECKS.contains(&f.check.as_str()));
     Ok(looked)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mainstay_core::finding::{Finding, Severity};
-use mainstay_core::plan::{InsideProbe, OutsideProbe, Probes, Protocol};
+use mainstay_core::plan::{InsideProbe, OutsideProbe, Probes, Protocol, Room};
 use mainstay_core::problem::Problem;
 
 use super::Wishes;
@@ -23,6 +23,8 @@ pub struct Looked {
     pub survey: Survey,
     /// The probes that answered well, with what they answered: only these can judge a new version.
     pub probes: Probes,
+    /// What is needed on disks, and what there is.
+    pub room: Vec<Room>,
     /// What the checks say, most severe first.
     pub findings: Vec<Finding>,
 }
@@ -60,9 +62,11 @@ pub async fn look(
         None => None,
     };
     let asked = Asked { inside, outside };
-    let mut findings = checks::run(&survey, &asked, wanted);
+    let wanted = Wanted { added_before: wishes.added_before, ..*wanted };
+    let mut findings = checks::run(&survey, &asked, &wanted);
     findings.extend(notes);
-    Ok(Looked { probes: with_baseline(probes, &asked), survey, findings })
+    let room = checks::room(&survey, &wanted);
+    Ok(Looked { probes: with_baseline(probes, &asked), survey, room, findings })
 }
 
 /// The detected probes, with what the operator said instead.

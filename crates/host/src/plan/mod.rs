@@ -3,6 +3,7 @@
 //! A plan leaves its execution no choices. What a plan can't hold (the bytes of edited files, which may be
 //! secret) is returned beside it, for the run's directory.
 
+mod hooks;
 mod kinds;
 mod look;
 mod unit;
@@ -12,11 +13,13 @@ mod variables;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use mainstay_core::plan::Plan;
+use mainstay_core::plan::{Plan, Quiesce};
 use mainstay_core::problem::Problem;
 
 use crate::files::{FileError, RunDir};
+use crate::survey::Hidden;
 
+pub use hooks::{HookWish, HookWishes};
 pub use kinds::{backup, restore, rollback};
 pub use look::{Looked, look};
 pub use update::{Update, update};
@@ -42,6 +45,12 @@ pub struct Wishes {
     pub probe_grace_ms: Option<u64>,
     /// How often probes ask while watching, in milliseconds.
     pub probe_interval_ms: Option<u64>,
+    /// How a run that only backs up makes the data stand still; `None` for not at all.
+    pub still: Option<Quiesce>,
+    /// What is run in the services' containers around a backup.
+    pub hooks: HookWishes,
+    /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
+    pub added_before: Option<u64>,
     /// Checks to override.
     pub forced: Vec<String>,
     /// The directory in which backups are kept; `None` if that is not on this machine.
@@ -55,6 +64,8 @@ pub struct Draft {
     pub plan: Plan,
     /// The bytes of each edited file, in the order of the plan's edits.
     pub files: Vec<Bytes>,
+    /// The commands of the plan's hooks, with the names under which the run's directory keeps them.
+    pub commands: Vec<(PathBuf, Hidden<Vec<u8>>)>,
 }
 
 /// One file before and after. May hold secrets.
@@ -98,6 +109,9 @@ impl Draft {
                 run.write(edit.stored_before(), before)?;
             }
             run.write(edit.stored_after(), &bytes.after)?;
+        }
+        for (name, command) in &self.commands {
+            run.write(name, &command.0)?;
         }
         Ok(())
     }

@@ -38,6 +38,8 @@ pub(super) async fn plan(
         edits: Vec::new(),
         data: survey.mounts.iter().filter(|m| m.exists).map(|m| m.mount.clone()).collect(),
         quiesce: Quiesce::Stop,
+        still: None,
+        room: looked.room,
         limits: limits(survey, wishes),
         baseline: Baseline { errors_per_minute: errors },
         probes: looked.probes,
@@ -59,6 +61,7 @@ fn service(survey: &Survey, facts: &ServiceFacts) -> ServicePlan {
         from,
         keep_tag: images::keep_tag(&survey.project.name, &facts.name, id.as_deref().unwrap_or_default()),
         stop_grace_ms: facts.containers.iter().map(|c| c.stop_grace_ms).max().unwrap_or(10_000),
+        hooks: None,
         health_check: facts.containers.iter().any(|c| c.health.is_some()),
     }
 }

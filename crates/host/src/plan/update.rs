@@ -7,7 +7,7 @@ use mainstay_core::plan::{FileEdit, Image, Kind};
 use mainstay_core::problem::Problem;
 use serde_json::Value;
 
-use super::{Bytes, Draft, Wishes, look, unit, variables};
+use super::{Bytes, Draft, Wishes, hooks, look, unit, variables};
 use crate::checks::Wanted;
 use crate::compose::Compose;
 use crate::discover::Found;
@@ -63,7 +63,8 @@ pub async fn update(
     };
     let unit = unit::start_order(&before, &unit);
     let images = resolve(engine, &after, &unit).await?;
-    let wanted_checks = Wanted { backup: true, recreate: true };
+    let wanted_checks =
+        Wanted { backup: true, recreate: true, hooks: wishes.hooks.any(&unit), ..Wanted::default() };
     let mut looked = look(engine, found, &unit, wishes, &wanted_checks).await?;
     looked.findings.extend(notes);
     let mut plan = unit::plan(engine, found, looked, wishes, Kind::Update).await;
@@ -75,7 +76,8 @@ pub async fn update(
     }
     plan.edits = edits.iter().enumerate().map(|(index, edit)| file_edit(index, edit)).collect();
     let files = edits.into_iter().map(|e| Bytes { before: existing(&e), after: e.after }).collect();
-    Ok(Draft { plan, files })
+    let commands = hooks::add(&mut plan, &wishes.hooks);
+    Ok(Draft { plan, files, commands })
 }
 
 /// The image as Compose resolves it.

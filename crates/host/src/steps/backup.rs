@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use mainstay_core::event::{BackupRecord, Fact, Progress, ProgressUnit};
+use mainstay_core::event::{BackupRecord, Fact};
 use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{DataMount, Kind, Plan};
 use mainstay_core::problem::Problem;
@@ -11,8 +11,9 @@ use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Failure;
 use mainstay_runner::{Context, Permit};
-use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, Phase, SnapshotId, Tags, Vault, VaultError};
+use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, SnapshotId, Tags, Vault, VaultError};
 
+use super::rate::Rate;
 use super::trouble::{engine_step, vault_problem};
 use super::{Done, Host};
 
@@ -28,7 +29,7 @@ impl Host {
         for mount in &context.plan.data {
             let record = self.back_up_mount(&vault, permit, mount, context)?;
             if record.changed_while_reading > 0 {
-                context.observe(moving(mount, record.changed_while_reading));
+                context.observe(moving(context.plan, mount, record.changed_while_reading));
             }
             backups.push(record);
         }
@@ -39,6 +40,11 @@ impl Host {
         };
         let changed = changed.map_err(|e| engine_step(vault_problem("the backups can't be compared", &e)))?;
         Ok(Fact::BackedUp { backups, changed_since_cutover: changed })
+    }
+
+    /// Opens the repository, so that it does not have to be opened later.
+    pub(super) fn open_vault(&mut self, context: &mut Context<'_>) -> Result<(), Box<Failure>> {
+        self.vault(context).map(|_| ())
     }
 
     fn vault(&mut self, context: &mut Context<'_>) -> Result<Arc<Vault>, Box<Failure>> {
@@ -151,9 +157,10 @@ impl Host {
         let monitor = Teller { sender: Mutex::new(sender), interrupt };
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || work(&monitor));
+            let mut rate = Rate::default();
             // Ends when the worker drops its end.
             for told in receiver {
-                context.progress(&progress(step, mount, told));
+                context.progress(&rate.progress(step, &mount.name, &told));
             }
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
@@ -178,29 +185,13 @@ impl Monitor for Teller<'_> {
     }
 }
 
-fn progress(step: Step, mount: &DataMount, told: mainstay_vault::Progress) -> Progress {
-    let doing = match told.phase {
-        Phase::BackingUp => "reading",
-        Phase::ReadingBack => "reading back",
-        Phase::Restoring => "restoring",
-        Phase::Comparing => "comparing",
-        Phase::Pruning => "pruning",
-        Phase::Copying => "copying",
-    };
-    Progress {
-        step,
-        what: format!("{doing} {}, {} files", mount.name, told.files_done),
-        done: told.bytes_done,
-        total: told.bytes_total,
-        unit: ProgressUnit::Bytes,
-    }
-}
-
 fn kind(step: Step, plan: &Plan) -> (SnapshotKind, Pass) {
     match step {
         Step::BackUpCutover => (SnapshotKind::Cutover, Pass::Still),
         Step::BackUpSafety => (SnapshotKind::Safety, Pass::Still),
-        _ if plan.kind == Kind::Backup => (SnapshotKind::Manual, Pass::Live),
+        Step::BackUpStill => (SnapshotKind::Manual, Pass::Still),
+        // Where a still pass follows, that one is the backup which the operator asked for.
+        _ if plan.kind == Kind::Backup && plan.still.is_none() => (SnapshotKind::Manual, Pass::Live),
         _ => (SnapshotKind::Live, Pass::Live),
     }
 }
@@ -232,12 +223,20 @@ fn changed(
 /// No backup can be read without it, and it is on the same disk as what it protects.
 fn keep_the_password(vault: &Vault) -> Finding {
     let file = vault.password_file().display();
-    Finding::new("repository-password", Severity::Note, format!("the repository's password was made: {file}"))
-        .advice("keep a copy of it on another machine: without it no backup can be read")
+    let message = format!("the backups are encrypted with a new password, in {file}");
+    Finding::new("repository-password", Severity::Note, message).advice(
+        "KEEP A COPY OF THIS FILE ON ANOTHER MACHINE: without it no backup can be read, by anybody, ever",
+    )
 }
 
-fn moving(mount: &DataMount, files: u64) -> Finding {
+fn moving(plan: &Plan, mount: &DataMount, files: u64) -> Finding {
     let message = format!("{files} file(s) of {} changed while they were read", mount.name);
-    Finding::new("backup-live", Severity::Note, message)
-        .advice("the cutover backup reads them again while the service stands still")
+    let advice = match (&plan.kind, plan.still) {
+        (Kind::Backup, None) => {
+            "where that matters, have the service paused or stopped for its backup: `--quiesce pause`"
+        }
+        (Kind::Backup, Some(_)) => "the next pass reads them again while the service stands still",
+        _ => "the cutover backup reads them again while the service stands still",
+    };
+    Finding::new("backup-live", Severity::Note, message).advice(advice)
 }

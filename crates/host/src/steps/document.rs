@@ -16,6 +16,7 @@ use super::{Done, Host};
 /// The backups that a run may have taken, with the words for them.
 const BACKUPS: &[(Step, &str)] = &[
     (Step::BackUpCutover, "as it was when the update began, the service standing still"),
+    (Step::BackUpStill, "while the service stood still, stopped or paused for it"),
     (Step::BackUpLive, "while the service ran"),
     (Step::BackUpSafety, "as it was just before the rollback or the restoration"),
 ];

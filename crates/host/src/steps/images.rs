@@ -55,13 +55,13 @@ impl Host {
         let cancelled = || Self::cancelled(self.interrupt(), state);
         let what = service.to.reference.clone();
         let mut progress = |layer: images::LayerProgress| {
-            context.progress(&Progress {
-                step: Step::PullImage,
-                what: format!("{what} {} {}", layer.layer, layer.status),
-                done: layer.done,
-                total: layer.total,
-                unit: ProgressUnit::Bytes,
-            });
+            context.progress(&Progress::of(
+                Step::PullImage,
+                format!("{what} {} {}", layer.layer, layer.status),
+                layer.done,
+                layer.total,
+                ProgressUnit::Bytes,
+            ));
         };
         let digest = service.to.digest.as_deref();
         let pull = images::pull(self.engine.docker(), &reference, digest, &mut progress, &cancelled);

@@ -77,13 +77,9 @@ impl Host {
         let setup = Setup { engine: &self.engine, plan, subjects: &subjects, mode, limit, since };
         let total = u64::try_from(limit.as_millis()).ok();
         let mut tell = |elapsed: Duration, missing: &[String]| {
-            context.progress(&Progress {
-                step,
-                what: missing.first().cloned().unwrap_or_else(|| "all is well".to_owned()),
-                done: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-                total,
-                unit: ProgressUnit::Millis,
-            });
+            let what = missing.first().cloned().unwrap_or_else(|| "all is well".to_owned());
+            let done = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            context.progress(&Progress::of(step, what, done, total, ProgressUnit::Millis));
         };
         let stop = || Self::cancelled(&self.interrupt, state);
         self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)

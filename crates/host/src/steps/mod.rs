@@ -7,8 +7,11 @@ mod backup;
 mod configuration;
 mod containers;
 mod document;
+mod hooks;
 mod images;
 mod judge;
+mod rate;
+mod still;
 mod trouble;
 
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use crate::files::RunDir;
 use crate::watch::meter::Meter;
 
 pub use document::backup_info;
+pub use rate::Rate;
 pub use trouble::{engine_step, vault_problem};
 
 /// How a step ends.
@@ -84,6 +88,10 @@ impl Host {
             Step::KeepImage => self.keep_image(context),
             Step::SaveConfiguration => self.save_configuration(context),
             Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => self.back_up(permit, context),
+            Step::RunBeforeBackup | Step::RunBeforeCutover => self.run_before(permit, context),
+            Step::RunAfterBackup => self.run_after(permit, context),
+            Step::BackUpStill => self.back_up_still(permit, context),
+            Step::Unpause => self.unpause(),
             Step::PullImage => self.pull_image(context),
             Step::EditFiles => self.edit_files(context),
             Step::CreateContainers => self.create_containers(context),

@@ -32,7 +32,33 @@ pub fn vault_problem(what: &str, error: &VaultError) -> Problem {
         VaultError::UnknownSnapshot { .. } | VaultError::AmbiguousSnapshot { .. } => "unknown-backup",
         VaultError::Locked { .. } | VaultError::InUse { .. } => "vault-in-use",
         VaultError::Damaged { .. } | VaultError::Manifest { .. } => "backup-damaged",
+        // The library wraps what the system said.
+        VaultError::Library { message, .. } if is_full(message) => "disk-full",
         _ => "vault-failed",
     };
-    Problem::new(code, what).because(error).advise(error.advice())
+    let problem = Problem::new(code, what).because(error);
+    match error {
+        VaultError::Library { .. } if code == "disk-full" => problem
+            .advise("free space on the disk of the state directory, or keep it elsewhere: `--state-dir DIR`"),
+        _ => problem.advise(error.advice()),
+    }
+}
+
+fn is_full(message: &str) -> bool {
+    ["No space left on device", "os error 28", "StorageFull"].iter().any(|sign| message.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_whoever_noticed_it() {
+        let library =
+            |message: &str| VaultError::Library { action: "store the backup", message: message.into() };
+        let full = vault_problem("no", &library("writing failed: No space left on device (os error 28)"));
+        assert_eq!(full.code, "disk-full");
+        assert!(full.advice[0].contains("free space"), "{full:?}");
+        assert_eq!(vault_problem("no", &library("something else")).code, "vault-failed");
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
 use mainstay_host::discover::{self, Found};
 use mainstay_host::engine::Engine;
 use mainstay_host::plan::Wishes;
@@ -14,7 +15,7 @@ use mainstay_vault::Vault;
 use tokio::runtime::Runtime;
 
 use crate::cli::{Global, ProbeArgs, ServiceArgs, UpdateArgs};
-use crate::config::Settings;
+use crate::config::{QuiesceMode, Settings};
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
 use crate::render::json::Json;
@@ -102,6 +103,20 @@ impl App {
         Ok(wishes)
     }
 
+    /// As [`App::wishes`], with the flags of a backup.
+    pub fn backup_wishes(
+        &self,
+        found: &Found,
+        args: &ServiceArgs,
+        quiesce: Option<QuiesceMode>,
+    ) -> Result<Wishes, Problem> {
+        let mut wishes = self.wishes(found, args)?;
+        let project = &found.project;
+        let settings = Settings::of(&project.directory, &project.name, &found.service, &args.probes)?;
+        wishes.still = settings.still(quiesce);
+        Ok(wishes)
+    }
+
     /// What flags and configuration say about asking a service.
     pub fn probe_wishes(&self, found: &Found, flags: &ProbeArgs) -> Result<Wishes, Problem> {
         let project = &found.project;
@@ -117,12 +132,30 @@ impl App {
             startup_ms: millis(settings.startup),
             probe_grace_ms: millis(settings.probe_grace),
             probe_interval_ms: millis(settings.probe_interval),
+            still: None,
+            added_before: self.added_before(found),
+            hooks: Settings::hooks(&project.directory, &project.name)?,
             forced: Vec::new(),
             repository: Repositories::of(&self.global, &self.state, Some(&project.directory))?
                 .access
                 .location
                 .path()
                 .map(Path::to_owned),
+        })
+    }
+
+    /// What the newest backups of a service added to the repository. Without a journal there is no experience,
+    /// which is no reason not to go on.
+    fn added_before(&self, found: &Found) -> Option<u64> {
+        let journal = self.state.existing_journal().ok()??;
+        let runs = journal.runs().ok()?;
+        let own = runs.iter().filter(|r| r.project == found.project.name && r.service == found.service);
+        own.filter(|run| run.ended_at.is_some()).find_map(|run| {
+            let (_, state) = journal.replay(&run.id).ok()?;
+            let steps = [Step::BackUpLive, Step::BackUpStill, Step::BackUpCutover, Step::BackUpSafety];
+            let mut records = steps.into_iter().flat_map(|step| state.backups(step)).peekable();
+            records.peek()?;
+            Some(records.map(|record| record.added_bytes).sum())
         })
     }
 

@@ -8,6 +8,7 @@ use mainstay_host::plan;
 use super::app::App;
 use crate::cli::CheckArgs;
 use crate::exit::{DONE, Stop, WARNINGS};
+use crate::render::words;
 
 /// Validates a service.
 pub fn check(app: &mut App, args: &CheckArgs) -> Result<u8, Stop> {
@@ -15,8 +16,11 @@ pub fn check(app: &mut App, args: &CheckArgs) -> Result<u8, Stop> {
     let found = app.find(&engine, &args.service)?;
     let wishes = app.probe_wishes(&found, &args.probes)?;
     let unit = [found.service.clone()];
-    let wanted = Wanted { backup: true, recreate: true };
+    let wanted = Wanted { backup: true, recreate: true, hooks: wishes.hooks.any(&unit), ..Wanted::default() };
     let looked = app.wait(plan::look(&engine, &found, &unit, &wishes, &wanted))?;
+    for line in looked.room.iter().map(words::room) {
+        app.show.say(&line);
+    }
     app.show.findings(&looked.findings);
     let required = looked.findings.iter().filter(|f| f.severity == Severity::Required).count();
     let warnings = looked.findings.iter().filter(|f| f.severity == Severity::Warning).count();

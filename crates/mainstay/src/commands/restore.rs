@@ -1,19 +1,22 @@
 //! `restore`: the data of a backup in place, after a safety snapshot of what is there; or elsewhere.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use mainstay_core::event::BackupRecord;
 use mainstay_core::problem::Problem;
+use mainstay_core::step::Step;
 use mainstay_host::plan;
-use mainstay_host::steps::vault_problem;
-use mainstay_vault::{Listed, Vault};
+use mainstay_host::steps::{Rate, vault_problem};
+use mainstay_vault::{Listed, Monitor, Progress, Vault, VaultError};
 
 use super::app::App;
-use super::choose::{Watch, choose, directory_name, id, no_compose_file, open};
+use super::choose::{choose, directory_name, id, no_compose_file, open};
 use super::{one_path, run};
 use crate::cli::RestoreArgs;
 use crate::exit::{DONE, Stop};
-use crate::render::words;
+use crate::interrupt::Interrupt;
+use crate::render::{Show, words};
 
 /// Restores a backup.
 pub fn restore(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
@@ -62,13 +65,16 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
     let vault = open(app, None)?;
     let id = id(&vault, name)?;
     let chosen = choose(&vault, &id, &args.choice)?;
-    let watch = Watch(app.interrupt.clone());
     for snapshot in &chosen {
         let target = match chosen.as_slice() {
             [_] => directory.to_owned(),
             _ => directory.join(directory_name(&snapshot.tags.mount)),
         };
-        let restored = vault.restore_to(&snapshot.id, &target, &watch).map_err(|e| {
+        let interrupt = app.interrupt.clone();
+        let restored = watching(&mut *app.show, &interrupt, &snapshot.tags.mount, |watch| {
+            vault.restore_to(&snapshot.id, &target, watch)
+        });
+        let restored = restored.map_err(|e| {
             vault_problem(
                 &format!("{} could not be restored to {}", snapshot.tags.mount, target.display()),
                 &e,
@@ -84,6 +90,46 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
         ));
     }
     Ok(DONE)
+}
+
+/// Runs work of the vault in a thread of its own while its progress is shown by this one.
+fn watching<T: Send>(
+    show: &mut dyn Show,
+    interrupt: &Interrupt,
+    name: &str,
+    work: impl FnOnce(&Told<'_>) -> Result<T, VaultError> + Send,
+) -> Result<T, VaultError> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let watch = Told { interrupt, sender: Mutex::new(sender) };
+    let result = std::thread::scope(|scope| {
+        let worker = scope.spawn(move || work(&watch));
+        let mut rate = Rate::default();
+        // Ends when the worker drops its end.
+        for told in receiver {
+            show.progress(&rate.progress(Step::RestoreData, name, &told));
+        }
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    show.progress_ended();
+    result
+}
+
+struct Told<'a> {
+    interrupt: &'a Interrupt,
+    sender: Mutex<std::sync::mpsc::Sender<Progress>>,
+}
+
+impl Monitor for Told<'_> {
+    fn progress(&self, progress: Progress) {
+        if let Ok(sender) = self.sender.lock() {
+            // Lossy: nobody may be there to hear it.
+            let _ = sender.send(progress);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupt.came()
+    }
 }
 
 /// A backup as plans name it.

@@ -174,6 +174,10 @@ pub fn estimate(journal: &Journal, plan: &Plan) -> Vec<String> {
     if down > 0 {
         lines.push(format!("cutover {}, until the new version starts", words::millis(down)));
     }
+    let still = took(&[Step::Stop, Step::BackUpStill, Step::StartOld, Step::VerifyOld]);
+    if plan.still.is_some() && still > 0 {
+        lines.push(format!("the service stands still for at most {}", words::millis(still)));
+    }
     if let Some(downtime) = downtime(journal, &last.id) {
         lines.push(format!("downtime as seen from outside {}", words::millis(downtime)));
     }

@@ -75,6 +75,8 @@ impl Show for Json {
         }
     }
 
+    fn progress_ended(&mut self) {}
+
     fn say(&mut self, text: &str) {
         if self.ended {
             // What comes after the last line is not for programs.

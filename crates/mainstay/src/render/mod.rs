@@ -34,6 +34,8 @@ pub trait Show: Observer {
     fn findings(&mut self, findings: &[Finding]);
     /// A listing: rows of cells, the first one the heading. `name` and the heading name the JSON's keys.
     fn table(&mut self, name: &str, heading: &[&str], rows: &[Vec<String>]);
+    /// Work outside of a run, whose progress was shown, has ended.
+    fn progress_ended(&mut self);
     /// A remark.
     fn say(&mut self, text: &str);
     /// The end of the command.

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use mainstay_core::event::{Entry, Event, Outcome, Progress};
 use mainstay_core::finding::{Finding, Severity};
-use mainstay_core::plan::Plan;
+use mainstay_core::plan::{Kind, Plan};
 use mainstay_core::step::{Phase, Step};
 use mainstay_core::time::Timestamp;
 use mainstay_runner::Observer;
@@ -29,6 +29,20 @@ pub struct Terminal {
     plan: Option<Box<Plan>>,
 }
 
+/// A line on standard error that moves, if that is a terminal.
+fn bar(name: &'static str) -> Option<ProgressBar> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.set_message(name);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    Some(bar)
+}
+
 impl Terminal {
     fn line(&self, text: &str) {
         let write = || {
@@ -48,20 +62,18 @@ impl Terminal {
     }
 
     fn begin(&mut self, step: Step, at: Timestamp) {
-        if self.phase != Some(step.phase()) {
-            self.phase = Some(step.phase());
-            self.line(&format!("{BOLD}{}{BOLD:#}", step.phase()));
+        // A backup that stops the service starts it again, which is no way back.
+        let backup = self.plan.as_ref().is_some_and(|p| p.kind == Kind::Backup);
+        let phase = match step.phase() {
+            Phase::RollBack if backup => Phase::BackUp,
+            phase => phase,
+        };
+        if self.phase != Some(phase) {
+            self.phase = Some(phase);
+            self.line(&format!("{BOLD}{phase}{BOLD:#}"));
         }
         self.step_began = Some(at);
-        if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg}") {
-                bar.set_style(style);
-            }
-            bar.set_message(step.name());
-            bar.enable_steady_tick(Duration::from_millis(120));
-            self.bar = Some(bar);
-        }
+        self.bar = bar(step.name());
     }
 
     fn end(&mut self, step: Step, outcome: &Outcome, at: Timestamp) {
@@ -133,6 +145,10 @@ impl Observer for Terminal {
     }
 
     fn progress(&mut self, progress: &Progress) {
+        // Outside of a run no step has begun.
+        if self.bar.is_none() && self.step_began.is_none() {
+            self.bar = bar(progress.step.name());
+        }
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {}", progress.step, words::progress(progress)));
         }
@@ -161,6 +177,12 @@ impl Show for Terminal {
     fn table(&mut self, _: &str, heading: &[&str], rows: &[Vec<String>]) {
         for (n, line) in table::lines(heading, rows).iter().enumerate() {
             self.line(&if n == 0 { format!("{BOLD}{line}{BOLD:#}") } else { line.clone() });
+        }
+    }
+
+    fn progress_ended(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 

@@ -1,7 +1,9 @@
 //! The wording: plans, steps, facts and ends as lines of plain text, without colours.
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
-use mainstay_core::plan::{DataMount, FileEdit, Image, Kind, MountKind, Plan, Quiesce, ServicePlan};
+use mainstay_core::plan::{
+    DataMount, FileEdit, Image, Kind, MountKind, Plan, Purpose, Quiesce, Room, ServicePlan,
+};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Conclusion;
@@ -51,6 +53,11 @@ pub fn step(step: Step) -> &'static str {
         Step::Confirm => "what runs is what was planned from",
         Step::KeepImage => "old image kept by a tag of ours",
         Step::SaveConfiguration => "Compose and env files, inspect and logs saved",
+        Step::RunBeforeBackup => "before_backup run in the service's containers",
+        Step::BackUpStill => "data backed up while the service stood still, and read back",
+        Step::RunAfterBackup => "after_backup run in the service's containers",
+        Step::RunBeforeCutover => "before_backup run once more, before the old containers go",
+        Step::Unpause => "service goes on where it was paused",
         Step::BackUpLive => "data backed up while the service runs, and read back",
         Step::PullImage => "new image pulled and compared",
         Step::EditFiles => "files edited",
@@ -120,11 +127,21 @@ pub fn progress(progress: &Progress) -> String {
         ProgressUnit::Millis => millis(n),
         ProgressUnit::None => String::new(),
     };
-    match (progress.unit, progress.total) {
+    let mut text = match (progress.unit, progress.total) {
         (ProgressUnit::None, _) => progress.what.clone(),
         (_, Some(total)) => format!("{} {} of {}", progress.what, amount(progress.done), amount(total)),
         (_, None) => format!("{} {}", progress.what, amount(progress.done)),
+    };
+    if let Some(files) = progress.files {
+        text += &format!(", {files} files");
     }
+    if let Some(rate) = progress.bytes_per_second {
+        text += &format!(", {}/s", bytes(rate));
+    }
+    if let Some(left) = progress.seconds_left {
+        text += &format!(", {} left", millis(left * 1000));
+    }
+    text
 }
 
 /// The plan, for people to read before they say yes.
@@ -147,11 +164,8 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         lines.push("  data      none: no mount of this service can be written to".into());
     }
     lines.extend(plan.data.iter().map(data_line));
-    let Quiesce::Stop = plan.quiesce;
-    lines.push(match plan.kind {
-        Kind::Backup => "  quiesce   none: the service runs on".into(),
-        _ => "  quiesce   stop: the data is backed up while the service stands still".into(),
-    });
+    lines.extend(plan.room.iter().map(|needed| format!("  room      {}", room(needed))));
+    lines.extend(standing_still(plan));
     match &plan.probes.inside {
         Some(p) => lines.push(format!(
             "  inside    {}:{}{} ({}, from {})",
@@ -187,6 +201,46 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         );
     }
     lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
+    lines
+}
+
+/// What is needed on a disk, and what there is.
+#[must_use]
+pub fn room(room: &Room) -> String {
+    let what = match room.purpose {
+        Purpose::Backup => "the backup",
+        Purpose::Restore => "a copy of the data, should it have to be put back,",
+    };
+    let worst = if room.at_worst > room.likely {
+        format!(", at worst {}", bytes(room.at_worst))
+    } else {
+        String::new()
+    };
+    let (path, free) = (room.path.display(), bytes(room.free));
+    format!("{what} needs about {}{worst} on the disk of {path} ({free} free)", bytes(room.likely))
+}
+
+/// How the data is made to stand still, and what is run around a backup.
+fn standing_still(plan: &Plan) -> Vec<String> {
+    let mode = match (&plan.kind, plan.still) {
+        (Kind::Backup, None) => "none: the service runs on",
+        (Kind::Backup, Some(Quiesce::Pause)) => {
+            "pause: backed up while it runs, then what changed once more, paused for just that long"
+        }
+        (Kind::Backup, Some(Quiesce::Stop)) => {
+            "stop: backed up while it runs, then what changed once more, stopped; then started and verified"
+        }
+        _ => "stop: the data is backed up while the service stands still",
+    };
+    let mut lines = vec![format!("  quiesce   {mode}")];
+    for service in &plan.unit.services {
+        let Some(hooks) = &service.hooks else { continue };
+        let limit = millis(hooks.timeout_ms);
+        let named = [("before", &hooks.before), ("after", &hooks.after)];
+        for (when, command) in named.into_iter().filter_map(|(when, c)| Some((when, c.as_ref()?))) {
+            lines.push(format!("  {when:<8}  {}: {command} (within {limit})", service.name));
+        }
+    }
     lines
 }
 
@@ -265,8 +319,12 @@ pub fn conclusion(plan: &Plan, conclusion: &Conclusion) -> Vec<String> {
             vec![if *warnings { format!("{head}; with warnings, see above") } else { head }]
         }
         Conclusion::RolledBack { tier, failure } => {
-            let mut lines = vec![format!("Rolled back: {id} runs the old version, verified")];
-            lines.push(format!("  how far  {}", tier.describe()));
+            let mut lines = if plan.kind == Kind::Backup {
+                vec![format!("Not done: {id} was stopped for its backup, and runs again, verified")]
+            } else {
+                let how_far = format!("  how far  {}", tier.describe());
+                vec![format!("Rolled back: {id} runs the old version, verified"), how_far]
+            };
             lines.extend(why(&failure.problem));
             lines
         }
@@ -306,7 +364,20 @@ fn new_images(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use mainstay_core::event::{Progress, ProgressUnit};
+    use mainstay_core::step::Step;
+
+    use super::{bytes, progress};
+
+    #[test]
+    fn progress_tells_amount_files_rate_and_time_left() {
+        let what = "reading data".to_owned();
+        let plain = Progress::of(Step::BackUpLive, what, 1_500_000, Some(9_000_000), ProgressUnit::Bytes);
+        assert_eq!(progress(&plain), "reading data 1.5 MB of 9.0 MB");
+        let full =
+            Progress { files: Some(12), bytes_per_second: Some(2_500_000), seconds_left: Some(63), ..plain };
+        assert_eq!(progress(&full), "reading data 1.5 MB of 9.0 MB, 12 files, 2.5 MB/s, 1m 3s left");
+    }
 
     #[test]
     fn bytes_in_units_of_a_thousand() {

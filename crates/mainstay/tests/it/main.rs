@@ -14,9 +14,11 @@ mod interrupted;
 mod kept;
 mod lab;
 mod places;
+mod quiesce;
 mod refused;
 mod retention;
 mod rolled_back;
+mod room;
 #[cfg(feature = "remote")]
 #[path = "../../../vault/tests/vault/s3.rs"]
 mod s3;

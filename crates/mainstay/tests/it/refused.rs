@@ -133,10 +133,10 @@ fn a_state_directory_below_a_file() {
 }
 
 /// A small filesystem of its own where the state directory is; needs root.
-struct Small(PathBuf);
+pub struct Small(PathBuf);
 
 impl Small {
-    fn mount(at: &Path, size: &str) -> Self {
+    pub fn mount(at: &Path, size: &str) -> Self {
         std::fs::create_dir(at).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]).arg(at);

@@ -31,6 +31,9 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     prop::sample::select(vec![
         update(),
         plan(Kind::Backup),
+        quiesce::with_hooks(update()),
+        quiesce::with_hooks(quiesce::still(Quiesce::Pause)),
+        quiesce::with_hooks(quiesce::still(Quiesce::Stop)),
         restore(),
         rollback(Tier::ImageOnly),
         rollback(Tier::Full),
@@ -88,6 +91,11 @@ proptest! {
                 // The old container is made from the old files.
                 RecreateOld => prop_assert!(done_before(at, RestoreFiles) && done_before(at, RestoreTag)),
                 VerifyOld => prop_assert!(done_before(at, StartOld)),
+                // Nothing is run in a container that is stopped, or not of the old version.
+                RunAfterBackup => {
+                    let replaced = steps[..at].iter().any(|s| matches!(s.0, CreateContainers | Stop));
+                    prop_assert!(!replaced || done_before(at, VerifyOld));
+                }
                 Watch => prop_assert!(done_before(at, VerifyNew)),
                 _ => {}
             }
@@ -96,7 +104,8 @@ proptest! {
         match conclusion {
             // Who is told that a version runs is told so after it was verified.
             Conclusion::RolledBack { .. } => {
-                prop_assert!(steps[steps.len().saturating_sub(2)] == (VerifyOld, true));
+                let of_version = |s: &&(Step, bool)| !matches!(s.0, RunAfterBackup | Document);
+                prop_assert_eq!(steps.iter().rev().find(of_version), Some(&(VerifyOld, true)));
             }
             Conclusion::Kept { .. } if steps.iter().any(|(step, _)| *step == StartNew) => {
                 prop_assert!(steps.contains(&(VerifyNew, true)) && !steps.iter().any(|(step, _)| *step == Stop));
