@@ -10,17 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustic_core::repofile::{SnapshotFile, StringList};
-use rustic_core::{BackupOptions, ParentOptions, SnapshotOptions};
+use rustic_core::{BackupOptions, ParentOptions, RusticResult, SnapshotOptions};
 
-use crate::entry::{What, full_path};
+use crate::entry::{Entry, What, full_path};
 use crate::error::{Result, VaultError};
 use crate::guard::{call, strictly};
-use crate::ids::{SnapshotId, Tags};
+use crate::hashing::BLOCK;
+use crate::ids::{Kind, SnapshotId, Tags};
 use crate::lock::Lock;
 use crate::manifest::Manifest;
 use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::source::{Findings, ON_RECORD, Source};
 use crate::vault::{HOST, Listed, MANIFEST_TAG, Vault};
+use crate::walk::Walk;
 
 pub(crate) const UNFINISHED_TAG: &str = "mainstay-unfinished";
 
@@ -128,8 +130,64 @@ impl Job<'_> {
         Ok(backup)
     }
 
-    /// Lets the library read everything and store a snapshot that is marked as unfinished.
+    /// Stores a snapshot that is marked as unfinished.
     fn archive(&self) -> Result<(SnapshotFile, Findings)> {
+        match self.unchanged()? {
+            Some((parent, findings)) => Ok((self.store_same_tree(parent)?, findings)),
+            None => self.read_everything(),
+        }
+    }
+
+    /// What reading would find, if everything is as it was when the parent was made: then the library has nothing to
+    /// do, which takes it longer than to look. Gives up at the first difference.
+    fn unchanged(&self) -> Result<Option<(&Listed, Findings)>> {
+        let Some((parent, known)) = &self.parent else { return Ok(None) };
+        let mut findings = Findings::default();
+        let walk = match self.pass {
+            Pass::Live => Walk::live(&self.source),
+            Pass::Still => Walk::still(&self.source),
+        };
+        for entry in walk {
+            self.meter.check()?;
+            // What can't be read is for the library's pass to report.
+            let Ok(entry) = entry else { return Ok(None) };
+            let Some(before) =
+                known.entries.get(findings.entries.len()).filter(|before| entry.is_still(before))
+            else {
+                return Ok(None);
+            };
+            if let What::File { blake3, .. } = &before.what {
+                findings.hashes.insert(entry.path.clone(), blake3.clone());
+            }
+            findings.entries.push(entry);
+        }
+        let complete = findings.entries.len() == known.entries.len();
+        self.meter.bytes(if complete { known.bytes() } else { 0 });
+        Ok(complete.then_some((parent, findings)))
+    }
+
+    /// A new snapshot of what the parent has.
+    fn store_same_tree(&self, parent: &Listed) -> Result<SnapshotFile> {
+        let id = parent.id.to_library()?;
+        let mut snapshot = strictly("store the snapshot", || {
+            let repository = self.vault.repository()?;
+            let before: SnapshotFile = repository.get_file(&id)?;
+            let mut snapshot = unfinished_snapshot()?;
+            (snapshot.paths, snapshot.tree, snapshot.parent) = (before.paths, before.tree, Some(id));
+            repository.save_snapshots(vec![snapshot.clone()])?;
+            Ok(snapshot)
+        })?;
+        let same = |one: &&SnapshotFile| (&one.time, one.tree) == (&snapshot.time, snapshot.tree);
+        let stored = self.vault.unfinished()?.iter().find(same).map(|one| one.id);
+        snapshot.id = stored.ok_or_else(|| VaultError::Library {
+            action: "store the snapshot",
+            message: "it isn't there afterwards".to_owned(),
+        })?;
+        Ok(snapshot)
+    }
+
+    /// Lets the library read everything that isn't as in the parent.
+    fn read_everything(&self) -> Result<(SnapshotFile, Findings)> {
         let parent_manifest = self.parent.as_ref().map(|(_, manifest)| manifest.clone());
         let source = Source::new(&self.source, self.pass, parent_manifest, self.meter.clone());
         let parent = match &self.parent {
@@ -141,12 +199,7 @@ impl Job<'_> {
         let options = BackupOptions::default().parent_opts(parent).no_scan(true);
         let snapshot = call("store the backup", is_harmless, || {
             let repository = self.vault.repository()?.to_indexed_ids()?;
-            let snapshot = SnapshotOptions::default()
-                .host(HOST.to_owned())
-                .command("mainstay".to_owned())
-                .add_tags(UNFINISHED_TAG)?
-                .to_snapshot()?;
-            repository.archive(&options, &source, snapshot, std::slice::from_ref(&self.source))
+            repository.archive(&options, &source, unfinished_snapshot()?, std::slice::from_ref(&self.source))
         });
         let mut findings = source.finish();
         let failure = findings.failure.take();
@@ -219,7 +272,11 @@ impl Job<'_> {
         let mut proven = self.vault.proven();
         proven.begin(&self.tags.run);
         content.sync_new_packs(&proven)?;
-        content.prove(manifest, |path| !unread.contains(path), &mut proven, &self.meter).map(drop)
+        // Ahead of a cutover, blocks of large files too that nothing has changed in: if something does until then,
+        // the others needn't be read while the service stands still.
+        let ahead = self.tags.kind == Kind::Live;
+        let wanted = |entry: &Entry| (ahead && entry.size() > BLOCK) || !unread.contains(&*entry.path);
+        content.prove(manifest, wanted, &mut proven, &self.meter).map(drop)
     }
 
     /// Stores the snapshot again, with the tags that make it a backup.
@@ -243,6 +300,11 @@ impl Job<'_> {
             message: "it isn't there afterwards".to_owned(),
         })
     }
+}
+
+fn unfinished_snapshot() -> RusticResult<SnapshotFile> {
+    let options = SnapshotOptions::default().host(HOST.to_owned()).command("mainstay".to_owned());
+    options.add_tags(UNFINISHED_TAG)?.to_snapshot()
 }
 
 /// Entries that failed are on record; with a bad parent the library reads everything, and a damaged tree

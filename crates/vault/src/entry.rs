@@ -164,6 +164,17 @@ impl Entry {
             && (self.mtime, self.ctime) == (before.mtime, before.ctime)
     }
 
+    /// The same entry in the same state in everything that the repository stores.
+    pub(crate) fn is_still(&self, before: &Self) -> bool {
+        let same_what = if self.is_file() { self.untouched_since(before) } else { self.what == before.what };
+        same_what
+            && before.racy.is_none()
+            && (&self.path, self.mode, self.uid, self.gid)
+                == (&before.path, before.mode, before.uid, before.gid)
+            && (self.mtime, self.ctime, self.links) == (before.mtime, before.ctime, before.links)
+            && (self.dev, self.ino, &self.xattrs) == (before.dev, before.ino, &before.xattrs)
+    }
+
     /// How the repository stores it; `name` is that of the root for the root.
     pub(crate) fn to_node(&self, name: &OsStr) -> serde_json::Result<Node> {
         let (node_type, type_bits) = match &self.what {

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rustic_core::DataId;
@@ -62,12 +61,12 @@ impl Content<'_> {
     pub(crate) fn prove(
         &self,
         manifest: &Manifest,
-        wanted: impl Fn(&Path) -> bool,
+        wanted: impl Fn(&Entry) -> bool,
         proven: &mut Proven,
         meter: &Meter,
     ) -> Result<u64> {
         let files: Vec<_> =
-            self.with_entries(manifest).filter(|(entry, _)| entry.is_file() && wanted(&entry.path)).collect();
+            self.with_entries(manifest).filter(|(entry, _)| entry.is_file() && wanted(entry)).collect();
         let (regular, others): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|(entry, node)| self.has_regular_blocks(entry, node));
         let needed = self.packs()?;
