@@ -6,6 +6,7 @@
 //! containers, and removes a finished snapshot only when told to.
 
 mod access;
+mod ahead;
 mod archive;
 mod backup;
 mod blocks;

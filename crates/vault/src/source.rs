@@ -17,6 +17,7 @@ use rustic_core::{ErrorKind, ReadSource, ReadSourceEntry, ReadSourceOpen, Rustic
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::ahead::{self, Ahead, Next};
 use crate::backup::Pass;
 use crate::entry::{Entry, What, full_path};
 use crate::error::VaultError;
@@ -191,8 +192,12 @@ impl ReadSourceOpen for Opener {
         }
         let left = self.before.size();
         let hasher = FileHasher::new(left);
+        let ahead = match file.try_clone() {
+            Ok(file) if left >= ahead::LARGE => Some(Ahead::new(file, left)),
+            _ => None,
+        };
         let mut reader =
-            Reader { shared: self.shared, before: self.before, file, left, hasher, ended: false };
+            Reader { shared: self.shared, before: self.before, file, left, hasher, ahead, ended: false };
         reader.compare()?;
         Ok(reader)
     }
@@ -213,6 +218,8 @@ pub(crate) struct Reader {
     file: File,
     left: u64,
     hasher: FileHasher,
+    /// Large files only.
+    ahead: Option<Ahead>,
     ended: bool,
 }
 
@@ -232,10 +239,10 @@ impl Reader {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<usize> {
+    fn end(&mut self, hash: impl FnOnce(&mut Self) -> blake3::Hash) -> io::Result<usize> {
         if !std::mem::replace(&mut self.ended, true) {
             self.compare().map_err(|error| io::Error::other(error.to_string()))?;
-            let hash = self.hasher.finish().to_hex().to_string();
+            let hash = hash(self).to_hex().to_string();
             self.shared.findings().hashes.insert(self.before.path.clone(), hash);
             self.shared.meter.file();
         }
@@ -252,27 +259,51 @@ impl Read for Reader {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if wanted == 0 {
-            return self.end();
+        if self.ended {
+            return Ok(0);
         }
-        let mut length = match self.file.read(&mut buffer[..wanted]) {
+        let read = match &mut self.ahead {
+            Some(ahead) => match ahead.next(buffer) {
+                Ok(Next::End(hash)) => return self.end(|_| hash),
+                Ok(Next::Bytes(length, short)) => Ok((length, short)),
+                Err(error) => Err(error),
+            },
+            None if self.left == 0 => return self.end(|reader| reader.hasher.finish()),
+            None => self.read_directly(buffer),
+        };
+        match read {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 let path = full_path(&self.shared.root, &self.before.path);
                 self.shared.fail(VaultError::unreadable(path, error));
-                return Err(io::Error::other(ON_RECORD));
+                Err(io::Error::other(ON_RECORD))
             }
-            result => result?,
-        };
-        if length == 0 {
-            self.shared.findings().changed.insert(self.before.path.clone());
-            buffer[..wanted].fill(0);
-            length = wanted;
+            Err(interrupted) => Err(interrupted),
+            Ok((length, short)) => {
+                if short {
+                    self.shared.findings().changed.insert(self.before.path.clone());
+                }
+                self.shared.meter.bytes(length as u64);
+                Ok(length)
+            }
         }
+    }
+}
+
+impl Reader {
+    /// How many bytes were put into the buffer, and whether they are zeros because the file has none any more.
+    fn read_directly(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let length = self.file.read(&mut buffer[..wanted])?;
+        let short = length == 0;
+        let length = if short {
+            buffer[..wanted].fill(0);
+            wanted
+        } else {
+            length
+        };
         self.hasher.update(&buffer[..length]);
         self.left -= length as u64;
-        self.shared.meter.bytes(length as u64);
-        Ok(length)
+        Ok((length, short))
     }
 }
 
