@@ -69,8 +69,14 @@ impl Vault {
     pub(crate) fn content_of(&self, id: SnapshotId, source: &Path) -> Result<Content<'_>> {
         let repository = self.indexed()?;
         let library_id = id.to_library()?;
-        let (trees, nodes) =
-            read_trees(&repository, library_id, source).map_err(|error| damaged(&id, &error, None))?;
+        let (trees, nodes) = read_trees(&repository, library_id, source).map_err(|error| {
+            match damaged(&id, &error, None) {
+                VaultError::Damaged { snapshot, what, pack: None } => {
+                    VaultError::Damaged { snapshot, what, pack: self.first_bad_pack() }
+                }
+                other => other,
+            }
+        })?;
         Ok(Content { id, vault: self, repository, nodes, trees })
     }
 }

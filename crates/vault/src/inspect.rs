@@ -98,6 +98,14 @@ impl Vault {
         Ok((files.len() as u64, bytes))
     }
 
+    /// The first pack whose content doesn't fit its name, where it is known that something is damaged, but not what.
+    pub(crate) fn first_bad_pack(&self) -> Option<PathBuf> {
+        let mut packs = Vec::new();
+        collect(&self.location().path()?.join("data"), &mut packs).ok()?;
+        let meter = Meter::new(Phase::ReadingBack, None);
+        packs.into_iter().find(|pack| fits_its_name(pack, &meter).is_ok_and(|(fits, _)| !fits))
+    }
+
     /// Whether everything that indexes, snapshots and trees refer to is there.
     fn check_structure(&self, damage: &mut Vec<String>) {
         // The library logs what it finds as well.

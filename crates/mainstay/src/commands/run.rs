@@ -7,14 +7,16 @@ use mainstay_core::event::Event;
 use mainstay_core::plan::{Kind, Plan};
 use mainstay_core::problem::{Problem, ServiceState};
 use mainstay_core::step::Step;
+use mainstay_core::verdict::Tier;
 use mainstay_host::engine::Engine;
 use mainstay_host::files::RunDir;
 use mainstay_host::plan::Draft;
-use mainstay_host::steps::{Host, now};
+use mainstay_host::steps::{Host, now, vault_problem};
 use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
-use mainstay_vault::Access;
+use mainstay_vault::{Access, Vault};
 
 use super::app::App;
+use super::choose::Watch;
 use super::{copy, housekeeping};
 use crate::exit::{NEEDS_PERSON, Stop};
 use crate::render::words;
@@ -56,9 +58,10 @@ pub fn carry_out(app: &mut App, ready: Ready, draft: &Draft, yes: bool) -> Resul
     if !yes {
         ask(app, &draft.plan).map_err(Stop::untouched)?;
     }
+    let repositories = repositories(app, &draft.plan).map_err(Stop::untouched)?;
+    read_back(app, &draft.plan, &repositories.access).map_err(Stop::untouched)?;
     let directory = RunDir::create(app.state.path(), &run).map_err(|e| Stop::untouched(e.into()))?;
     draft.store(&directory).map_err(|e| Stop::untouched(e.into()))?;
-    let repositories = repositories(app, &draft.plan).map_err(Stop::untouched)?;
     let place = repositories.access.location.to_string();
     directory.write(repository::BEGUN, place.as_bytes()).map_err(|e| Stop::untouched(e.into()))?;
     let Ready { engine, mut journal, lock } = ready;
@@ -80,6 +83,22 @@ fn repositories(app: &App, plan: &Plan) -> Result<Repositories, Problem> {
         },
         _ => Ok(configured),
     }
+}
+
+/// Before the service is stopped for a backup to be put in place: the backup must be good. It may have rotted since it
+/// was made.
+fn read_back(app: &App, plan: &Plan, access: &Access) -> Result<(), Problem> {
+    let (Kind::Restore { backups } | Kind::Rollback { backups, tier: Tier::Full, .. }) = &plan.kind else {
+        return Ok(());
+    };
+    let unusable = |e| vault_problem("the backup repository can't be used", &e);
+    let Some(vault) = Vault::open_at(access).map_err(unusable)? else { return Ok(()) };
+    for backup in backups {
+        let bad = |e| vault_problem(&format!("the backup of {} can't be put in place", backup.mount), &e);
+        let id = backup.snapshot.parse().map_err(bad)?;
+        vault.verify(&id, &Watch(app.interrupt.clone())).map_err(bad)?;
+    }
+    Ok(())
 }
 
 /// Performs a run that the journal holds, to its end.

@@ -63,8 +63,14 @@ fn chosen(vault: &Vault, what: &str) -> Result<Vec<Listed>, Problem> {
     if !newest.is_empty() {
         return Ok(newest);
     }
-    let unknown = |error: &VaultError| vault_problem(&format!("there is no backup {what}"), error);
-    vault.find(what).map(|one| vec![one]).map_err(|error| unknown(&error))
+    vault.find(what).map(|one| vec![one]).map_err(|error| match error {
+        VaultError::UnknownSnapshot { .. } | VaultError::AmbiguousSnapshot { .. } => {
+            Problem::new("unknown-backup", format!("there is no single backup {what}"))
+                .because(error)
+                .advise("`mainstay backups` lists them")
+        }
+        other => vault_problem("the backups can't be listed", &other),
+    })
 }
 
 /// What a restoration would take, as against what one has set aside.
@@ -111,7 +117,7 @@ fn finish(damage: Vec<String>) -> Result<u8, Stop> {
         return Ok(DONE);
     }
     let problem =
-        Problem::new("backup-damaged", format!("{} can't be relied on", words::count(damage.len(), "thing")));
+        Problem::new("vault-damaged", format!("{} can't be relied on", words::count(damage.len(), "thing")));
     let problem = damage.into_iter().fold(problem, |problem, what| problem.because(what));
     Err(problem
         .advise("nothing was changed, and what is damaged is never restored; check the disk (`dmesg`, `smartctl`)")

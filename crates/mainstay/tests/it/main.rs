@@ -22,3 +22,4 @@ mod room;
 #[cfg(feature = "remote")]
 #[path = "../../../vault/tests/vault/s3.rs"]
 mod s3;
+mod verified;
