@@ -66,13 +66,13 @@ impl Vault {
         let meter = Meter::new(Phase::Restoring, Some(manifest.bytes()));
         let work = || {
             let content = self.content(&snapshot, &manifest)?;
-            be_empty(empty_dir)?;
+            let place = be_empty(empty_dir)?;
             let is_dir = manifest.entries.first().is_some_and(|root| root.what == What::Dir);
             let root = match snapshot.source.file_name() {
                 Some(name) if !is_dir => empty_dir.join(name),
                 _ => empty_dir.to_owned(),
             };
-            write(&content, &manifest, &root, &meter)?;
+            place.or_as_before(write(&content, &manifest, &root, &meter))?;
             Ok(Restored::of(&manifest))
         };
         watched(monitor, &meter, || caught("restore", work))
@@ -103,8 +103,8 @@ impl Vault {
         let work = || {
             let mut content = self.content(&snapshot, &manifest)?;
             content.narrow(path);
-            be_empty(empty_dir)?;
-            write(&content, &part, &empty_dir.join(name), &meter)?;
+            let place = be_empty(empty_dir)?;
+            place.or_as_before(write(&content, &part, &empty_dir.join(name), &meter))?;
             Ok(Restored::of(&part))
         };
         watched(monitor, &meter, || caught("restore", work))
@@ -152,15 +152,39 @@ pub(crate) fn bytes_to_write<'a>(entries: impl Iterator<Item = &'a Entry>) -> u6
 }
 
 /// Makes the directory if it doesn't exist.
-fn be_empty(directory: &Path) -> Result<()> {
+fn be_empty(directory: &Path) -> Result<Place<'_>> {
     let io = |error| VaultError::io("list", directory, error);
     match fs::read_dir(directory) {
         Ok(mut list) => match list.next() {
-            None => Ok(()),
+            None => Ok(Place { directory, made: false }),
             Some(_) => Err(VaultError::NotEmpty { path: directory.to_owned() }),
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => durable::private_dir(directory),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            durable::private_dir(directory)?;
+            Ok(Place { directory, made: true })
+        }
         Err(error) => Err(io(error)),
+    }
+}
+
+/// A directory that was empty, or wasn't there.
+struct Place<'a> {
+    directory: &'a Path,
+    made: bool,
+}
+
+impl Place<'_> {
+    /// Takes away what a restoration wrote that failed or was cancelled. What can't be removed stays, and is seen.
+    fn or_as_before(&self, written: Result<()>) -> Result<()> {
+        if written.is_err() {
+            for item in fs::read_dir(self.directory).into_iter().flatten().flatten() {
+                let _ = durable::remove(&item.path());
+            }
+            if self.made {
+                let _ = fs::remove_dir(self.directory);
+            }
+        }
+        written
     }
 }
 

@@ -78,11 +78,6 @@ impl Show for Json {
     fn progress_ended(&mut self) {}
 
     fn say(&mut self, text: &str) {
-        if self.ended {
-            // What comes after the last line is not for programs.
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
-            return;
-        }
         self.line(json!({ "event": "note", "text": text }));
     }
 
