@@ -1,9 +1,9 @@
 //! `backups`: lists them, newest first.
 
-use mainstay_core::time::Timestamp;
 use mainstay_host::steps::vault_problem;
 
 use super::app::App;
+use super::choose::columns;
 use crate::cli::BackupsArgs;
 use crate::exit::{DONE, Stop};
 use crate::render::words;
@@ -22,16 +22,9 @@ pub fn backups(app: &mut App, args: &BackupsArgs) -> Result<u8, Stop> {
         .iter()
         .filter(|s| wanted(&format!("{}/{}", s.tags.project, s.tags.service), &s.tags.service))
         .map(|s| {
-            vec![
-                s.id.short().to_owned(),
-                words::moment(Timestamp(s.time)),
-                format!("{}/{}", s.tags.project, s.tags.service),
-                s.tags.mount.clone(),
-                s.tags.kind.as_str().to_owned(),
-                s.files.to_string(),
-                words::bytes(s.bytes),
-                s.tags.run.clone(),
-            ]
+            let mut row = columns(s);
+            row.extend([s.files.to_string(), words::bytes(s.bytes), s.tags.run.clone()]);
+            row
         })
         .collect();
     if rows.is_empty() {

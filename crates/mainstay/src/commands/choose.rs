@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use mainstay_core::problem::Problem;
+use mainstay_core::time::Timestamp;
 use mainstay_host::steps::vault_problem;
 use mainstay_vault::{Kind, Listed, Monitor, Progress, Vault};
 
 use super::app::App;
 use crate::cli::ChoiceArgs;
 use crate::interrupt::Interrupt;
+use crate::render::words;
 
 /// Ends work of the vault when a signal came.
 pub struct Watch(pub Interrupt);
@@ -19,6 +21,17 @@ impl Monitor for Watch {
     fn cancelled(&self) -> bool {
         self.0.came()
     }
+}
+
+/// The columns that every list of backups begins with: snapshot, when, service, mount, kind.
+pub fn columns(backup: &Listed) -> Vec<String> {
+    vec![
+        backup.id.short().to_owned(),
+        words::moment(Timestamp(backup.time)),
+        format!("{}/{}", backup.tags.project, backup.tags.service),
+        backup.tags.mount.clone(),
+        backup.tags.kind.as_str().to_owned(),
+    ]
 }
 
 /// The repository of a project, or of the host; there must be one.

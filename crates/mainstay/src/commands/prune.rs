@@ -1,12 +1,11 @@
 //! `prune`: shows which backups may go and why the others stay, and removes the former.
 
 use mainstay_core::problem::Problem;
-use mainstay_core::time::Timestamp;
 use mainstay_host::steps::vault_problem;
 use mainstay_vault::{Judged, PruneOptions, Pruned, Vault};
 
 use super::app::App;
-use super::choose::Watch;
+use super::choose::{Watch, columns};
 use super::housekeeping::{self, Removed, Scope};
 use crate::cli::PruneArgs;
 use crate::exit::{DONE, Stop};
@@ -65,16 +64,10 @@ fn show(app: &mut App, backups: &[Judged]) {
 
 fn row(judged: &Judged) -> Vec<String> {
     let snapshot = &judged.snapshot;
-    vec![
-        snapshot.id.short().to_owned(),
-        words::moment(Timestamp(snapshot.time)),
-        format!("{}/{}", snapshot.tags.project, snapshot.tags.service),
-        snapshot.tags.mount.clone(),
-        snapshot.tags.kind.as_str().to_owned(),
-        words::bytes(snapshot.bytes),
-        snapshot.tags.run.clone(),
-        judged.kept.map_or_else(|| "goes".to_owned(), |reason| format!("stays: {}", reason.as_str())),
-    ]
+    let fate = judged.kept.map_or_else(|| "goes".to_owned(), |reason| format!("stays: {}", reason.as_str()));
+    let mut row = columns(snapshot);
+    row.extend([words::bytes(snapshot.bytes), snapshot.tags.run.clone(), fate]);
+    row
 }
 
 fn summary(pruned: &Pruned, removed: Removed) -> Vec<String> {

@@ -3,12 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use mainstay_core::problem::Problem;
-use mainstay_core::time::Timestamp;
 use mainstay_host::steps::vault_problem;
 use mainstay_vault::{Inspection, Kind, Listed, Vault, VaultError};
 
 use super::app::App;
-use super::choose::{Watch, open};
+use super::choose::{Watch, columns, open};
 use crate::cli::VerifyArgs;
 use crate::exit::{DONE, Stop};
 use crate::render::words;
@@ -101,15 +100,10 @@ fn everything_wrong(found: Inspection) -> Vec<String> {
 }
 
 fn row(listed: &Listed, verdict: &Result<(), VaultError>) -> Vec<String> {
-    vec![
-        listed.id.short().to_owned(),
-        words::moment(Timestamp(listed.time)),
-        format!("{}/{}", listed.tags.project, listed.tags.service),
-        listed.tags.mount.clone(),
-        listed.tags.kind.as_str().to_owned(),
-        words::bytes(listed.bytes),
-        if verdict.is_ok() { "good" } else { "DAMAGED" }.to_owned(),
-    ]
+    let state = if verdict.is_ok() { "good" } else { "DAMAGED" };
+    let mut row = columns(listed);
+    row.extend([words::bytes(listed.bytes), state.to_owned()]);
+    row
 }
 
 fn finish(damage: Vec<String>) -> Result<u8, Stop> {

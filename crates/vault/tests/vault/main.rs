@@ -23,5 +23,4 @@ mod restic;
 mod round_trip;
 #[cfg(feature = "remote")]
 mod s3;
-mod speed;
 mod together;
