@@ -60,7 +60,14 @@ impl Vault {
             let mut damage = Vec::new();
             let (files, bytes) = self.compare_names(&mut damage, &meter)?;
             self.check_structure(&mut damage);
-            let backups = self.verify_all(&meter)?;
+            let backups = match self.verify_all(&meter) {
+                // Known to be damaged already, and the file is named: no reason to say less.
+                Err(error) if !damage.is_empty() && !matches!(error, VaultError::Cancelled) => {
+                    damage.push(error.to_string());
+                    Vec::new()
+                }
+                verified => verified?,
+            };
             let found = Inspection { files, bytes, damage, backups };
             if found.is_good() {
                 durable::write_new(&self.lock_dir().join(INSPECTED), b"")?;
