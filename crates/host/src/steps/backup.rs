@@ -157,7 +157,7 @@ impl Host {
         let monitor = Teller { sender: Mutex::new(sender), interrupt };
         std::thread::scope(|scope| {
             let worker = scope.spawn(move || work(&monitor));
-            let mut rate = Rate::default();
+            let mut rate = Rate::of_backup(mount.bytes);
             // Ends when the worker drops its end.
             for told in receiver {
                 context.progress(&rate.progress(step, &mount.name, &told));

@@ -19,9 +19,17 @@ pub struct Rate {
     phase: Option<Phase>,
     at: Option<(Instant, u64)>,
     bytes_per_second: Option<f64>,
+    /// What there is to read, where the vault can't know it yet: at the first backup.
+    expected: Option<u64>,
 }
 
 impl Rate {
+    /// Of a backup of data that held so many bytes when it was looked at.
+    #[must_use]
+    pub fn of_backup(bytes: u64) -> Self {
+        Self { expected: Some(bytes), ..Self::default() }
+    }
+
     /// How far `step` is with `name`, given what the vault tells now.
     pub fn progress(&mut self, step: Step, name: &str, told: &mainstay_vault::Progress) -> Progress {
         self.measure(told, Instant::now());
@@ -34,26 +42,23 @@ impl Rate {
             Phase::Copying => "copying",
         };
         let rate = self.bytes_per_second.filter(|rate| *rate >= 1.0);
-        let rest = told.bytes_total.map(|total| total.saturating_sub(told.bytes_done));
+        let expected = self.expected.filter(|_| told.phase == Phase::BackingUp);
+        // What has grown since is more than was expected: then the rest isn't known.
+        let total = told.bytes_total.or(expected).filter(|total| *total >= told.bytes_done);
+        let rest = total.map(|total| total - told.bytes_done);
         Progress {
             files: Some(told.files_done),
             bytes_per_second: rate.map(whole),
             seconds_left: rest.zip(rate).map(|(rest, rate)| whole((rest as f64 / rate).ceil())),
-            ..Progress::of(
-                step,
-                format!("{doing} {name}"),
-                told.bytes_done,
-                told.bytes_total,
-                ProgressUnit::Bytes,
-            )
+            ..Progress::of(step, format!("{doing} {name}"), told.bytes_done, total, ProgressUnit::Bytes)
         }
     }
 
     fn measure(&mut self, told: &mainstay_vault::Progress, now: Instant) {
         let went_back = self.at.is_some_and(|(_, bytes)| bytes > told.bytes_done);
         if self.phase != Some(told.phase) || went_back {
-            *self =
-                Self { phase: Some(told.phase), at: Some((now, told.bytes_done)), bytes_per_second: None };
+            let at = Some((now, told.bytes_done));
+            *self = Self { phase: Some(told.phase), at, bytes_per_second: None, expected: self.expected };
             return;
         }
         let Some((since, bytes)) = self.at else { return };
@@ -103,6 +108,18 @@ mod tests {
         let progress = after.progress(Step::BackUpLive, "data", &told(Phase::BackingUp, 4000));
         assert_eq!((progress.bytes_per_second, progress.seconds_left), (Some(1000), Some(6)));
         assert_eq!((progress.files, progress.what.as_str()), (Some(3), "reading data"));
+    }
+
+    #[test]
+    fn a_first_backup_has_as_much_to_read_as_was_counted_before() {
+        let unknown =
+            |phase, bytes_done| mainstay_vault::Progress { bytes_total: None, ..told(phase, bytes_done) };
+        let mut rate = Rate::of_backup(8_000);
+        let total = |rate: &mut Rate, told| rate.progress(Step::BackUpLive, "data", &told).total;
+        assert_eq!(total(&mut rate, unknown(Phase::BackingUp, 4_000)), Some(8_000));
+        assert_eq!(total(&mut rate, told(Phase::BackingUp, 4_000)), Some(10_000), "the vault knows better");
+        assert_eq!(total(&mut rate, unknown(Phase::BackingUp, 9_000)), None, "the data has grown");
+        assert_eq!(total(&mut rate, unknown(Phase::ReadingBack, 10)), None, "another amount is read back");
     }
 
     #[test]
