@@ -4,13 +4,17 @@
 //! back and agreed with its manifest; until then it is marked as unfinished, and it is removed when
 //! anything fails. Doesn't stop or quiesce what writes to the source.
 
+mod changed;
+mod increment;
+mod planting;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustic_core::repofile::{SnapshotFile, StringList};
-use rustic_core::{BackupOptions, ParentOptions, RusticResult, SnapshotOptions};
+use rustic_core::repofile::{SnapshotFile, SnapshotSummary, StringList};
+use rustic_core::{BackupOptions, ParentOptions, RusticResult, SnapshotOptions, TreeId};
 
 use crate::entry::{Entry, What, full_path};
 use crate::error::{Result, VaultError};
@@ -132,8 +136,11 @@ impl Job<'_> {
 
     /// Stores a snapshot that is marked as unfinished.
     fn archive(&self) -> Result<(SnapshotFile, Findings)> {
+        if let Some(increment) = self.increment()? {
+            return Ok(increment);
+        }
         match self.unchanged()? {
-            Some((parent, findings)) => Ok((self.store_same_tree(parent)?, findings)),
+            Some((parent, findings)) => Ok((self.store_tree(parent, None)?, findings)),
             None => self.read_everything(),
         }
     }
@@ -166,14 +173,18 @@ impl Job<'_> {
         Ok(complete.then_some((parent, findings)))
     }
 
-    /// A new snapshot of what the parent has.
-    fn store_same_tree(&self, parent: &Listed) -> Result<SnapshotFile> {
+    /// A new snapshot that goes on from the parent: of the same tree, or of another one.
+    fn store_tree(&self, parent: &Listed, other: Option<(TreeId, SnapshotSummary)>) -> Result<SnapshotFile> {
         let id = parent.id.to_library()?;
         let mut snapshot = strictly("store the snapshot", || {
             let repository = self.vault.repository()?;
             let before: SnapshotFile = repository.get_file(&id)?;
             let mut snapshot = unfinished_snapshot()?;
-            (snapshot.paths, snapshot.tree, snapshot.parent) = (before.paths, before.tree, Some(id));
+            (snapshot.paths, snapshot.tree) = (before.paths, before.tree);
+            (snapshot.parent, snapshot.parents) = (Some(id), vec![id]);
+            if let Some((tree, summary)) = other {
+                (snapshot.tree, snapshot.summary) = (tree, Some(summary));
+            }
             repository.save_snapshots(vec![snapshot.clone()])?;
             Ok(snapshot)
         })?;
@@ -267,10 +278,11 @@ impl Job<'_> {
     /// Makes packs durable and reads them back, if nobody has done so in this run, and proves the files that are new.
     fn read_back(&self, snapshot: &SnapshotFile, manifest: &Manifest, unread: &HashSet<&Path>) -> Result<()> {
         self.meter.enter(Phase::ReadingBack, None);
-        let content = self.vault.content_of(SnapshotId::from_library(snapshot.id), &self.source)?;
-        content.check_entries(manifest)?;
         let mut proven = self.vault.proven();
         proven.begin(&self.tags.run);
+        let id = SnapshotId::from_library(snapshot.id);
+        let content = self.vault.content_beside(id, &self.source, &mut proven.trees)?;
+        content.check_entries(manifest)?;
         content.sync_new_packs(&proven)?;
         // Ahead of a cutover, blocks of large files too that nothing has changed in: if something does until then,
         // the others needn't be read while the service stands still.

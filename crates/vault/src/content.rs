@@ -17,6 +17,7 @@ use crate::ids::SnapshotId;
 use crate::manifest::{Manifest, shown};
 use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::readback::Proven;
+use crate::trees::Trees;
 use crate::vault::{Listed, Vault};
 
 /// What a verification read.
@@ -67,16 +68,27 @@ impl Vault {
 
     /// The content of any snapshot of `source`, finished or not.
     pub(crate) fn content_of(&self, id: SnapshotId, source: &Path) -> Result<Content<'_>> {
+        self.content_beside(id, source, &mut Trees::default())
+    }
+
+    /// As [`Vault::content_of`], without reading the trees again that are `known`.
+    pub(crate) fn content_beside(
+        &self,
+        id: SnapshotId,
+        source: &Path,
+        known: &mut Trees,
+    ) -> Result<Content<'_>> {
         let repository = self.indexed()?;
         let library_id = id.to_library()?;
-        let (trees, nodes) = read_trees(&repository, library_id, source).map_err(|error| {
-            match damaged(&id, &error, None) {
-                VaultError::Damaged { snapshot, what, pack: None } => {
-                    VaultError::Damaged { snapshot, what, pack: self.first_bad_pack() }
+        let (trees, nodes) =
+            read_trees(&repository, library_id, source, known).map_err(|error| {
+                match damaged(&id, &error, None) {
+                    VaultError::Damaged { snapshot, what, pack: None } => {
+                        VaultError::Damaged { snapshot, what, pack: self.first_bad_pack() }
+                    }
+                    other => other,
                 }
-                other => other,
-            }
-        })?;
+            })?;
         Ok(Content { id, vault: self, repository, nodes, trees })
     }
 }
@@ -107,6 +119,14 @@ impl<'a> Content<'a> {
         manifest: &'m Manifest,
     ) -> impl Iterator<Item = (&'m Entry, &'m Node)> {
         manifest.entries.iter().zip(self.nodes.iter().map(|(_, node)| node))
+    }
+
+    /// The nodes in the order of the manifest, if they are of the same paths.
+    pub(crate) fn nodes_of(&self, manifest: &Manifest) -> Option<Vec<&Node>> {
+        let paths = manifest.entries.iter().map(|entry| &entry.path);
+        paths
+            .eq(self.nodes.iter().map(|(path, _)| path))
+            .then(|| self.nodes.iter().map(|(_, node)| node).collect())
     }
 
     /// Compares names, types and attributes with the manifest.
@@ -239,14 +259,15 @@ fn damaged(snapshot: &SnapshotId, error: &RusticError, pack: Option<PathBuf>) ->
     VaultError::Damaged { snapshot: snapshot.clone(), what: error.display_log(), pack }
 }
 
-type Trees = (Vec<TreeId>, Vec<(PathBuf, Node)>);
+type Found = (Vec<TreeId>, Vec<(PathBuf, Node)>);
 
 /// Reads all trees of a snapshot: their identifiers, and the nodes from the one of `source` on.
 fn read_trees(
     repository: &Repository<IndexedFullStatus>,
     id: rustic_core::repofile::SnapshotId,
     source: &Path,
-) -> RusticResult<Trees> {
+    known: &mut Trees,
+) -> RusticResult<Found> {
     let snapshot: rustic_core::repofile::SnapshotFile = repository.get_file(&id)?;
     let (mut trees, mut nodes) = (vec![snapshot.tree], Vec::new());
     let mut tree = snapshot.tree;
@@ -260,35 +281,34 @@ fn read_trees(
             tree = subtree(&above)?;
             trees.push(tree);
         }
-        let level = repository.get_tree(&tree)?.nodes;
-        found = level.into_iter().find(|node| node.name() == name);
+        let level = known.get(repository, &tree)?;
+        found = level.nodes.iter().find(|node| node.name() == name).cloned();
         if found.is_none() {
             return Err(missing("the path of the backup isn't in its tree"));
         }
     }
     let root = found.ok_or_else(|| missing("the backup has no path"))?;
-    collect(repository, PathBuf::new(), root, &mut trees, &mut nodes)?;
+    collect(repository, known, (PathBuf::new(), root), (&mut trees, &mut nodes))?;
     Ok((trees, nodes))
 }
 
 fn collect(
     repository: &Repository<IndexedFullStatus>,
-    path: PathBuf,
-    node: Node,
-    trees: &mut Vec<TreeId>,
-    nodes: &mut Vec<(PathBuf, Node)>,
+    known: &mut Trees,
+    (path, node): (PathBuf, Node),
+    (trees, nodes): (&mut Vec<TreeId>, &mut Vec<(PathBuf, Node)>),
 ) -> RusticResult<()> {
     let below = if node.is_dir() {
         let tree = subtree(&node)?;
         trees.push(tree);
-        repository.get_tree(&tree)?.nodes
+        Some(known.get(repository, &tree)?)
     } else {
-        Vec::new()
+        None
     };
     nodes.push((path.clone(), node));
-    for child in below {
+    for child in below.iter().flat_map(|tree| &tree.nodes) {
         let path = path.join(child.name());
-        collect(repository, path, child, trees, nodes)?;
+        collect(repository, known, (path, child.clone()), (trees, nodes))?;
     }
     Ok(())
 }

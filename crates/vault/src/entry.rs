@@ -168,7 +168,7 @@ impl Entry {
     pub(crate) fn is_still(&self, before: &Self) -> bool {
         let same_what = if self.is_file() { self.untouched_since(before) } else { self.what == before.what };
         same_what
-            && before.racy.is_none()
+            && (self.racy, before.racy) == (None, None)
             && (&self.path, self.mode, self.uid, self.gid)
                 == (&before.path, before.mode, before.uid, before.gid)
             && (self.mtime, self.ctime, self.links) == (before.mtime, before.ctime, before.links)

@@ -33,6 +33,7 @@ mod mounts;
 mod moves;
 mod nodes;
 mod open;
+mod packing;
 mod parallel;
 mod progress;
 mod prune;
@@ -47,6 +48,7 @@ mod seal;
 mod settle;
 mod source;
 mod staged;
+mod trees;
 mod vault;
 mod walk;
 

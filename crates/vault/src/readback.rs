@@ -20,6 +20,7 @@ use crate::manifest::{Manifest, shown};
 use crate::parallel;
 use crate::progress::Meter;
 use crate::seal::Opener;
+use crate::trees::Trees;
 
 /// What was proven of a repository during one run of one process.
 #[derive(Debug, Default)]
@@ -27,8 +28,12 @@ pub(crate) struct Proven {
     run: String,
     packs: HashSet<PackId>,
     parts: HashMap<(DataId, Place), Part>,
+    /// Not proven but compared; they lie in packs that are proven.
+    pub(crate) trees: Trees,
 }
 
+/// So much holds every pack of ours: it is full at 16 MiB, and what fills it has at most one block more.
+const ROOM: usize = 18 << 20;
 /// About 100 MB of memory. What doesn't fit is read again.
 const MOST_PARTS: usize = 1_000_000;
 
@@ -38,6 +43,11 @@ impl Proven {
         if self.run != run {
             *self = Self { run: run.to_owned(), ..Self::default() };
         }
+    }
+
+    /// What a block that was read back contributes to the hash of a file that has it at that place.
+    pub(crate) fn part(&self, block: &DataId, place: Place) -> Option<&Part> {
+        self.parts.get(&(*block, place))
     }
 
     pub(crate) fn has_pack(&self, pack: &PackId) -> bool {
@@ -81,7 +91,8 @@ impl Content<'_> {
                 return self.check_pack(pack, meter);
             }
             // Used again, because memory that is new to the process is filled with zeros first.
-            let mut buffer = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let used = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut buffer = used.unwrap_or_else(|| Vec::with_capacity(ROOM));
             let parts = self.hash_blocks(pack, wanted, &mut buffer, meter)?;
             buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
             read.lock().unwrap_or_else(PoisonError::into_inner).extend(parts);

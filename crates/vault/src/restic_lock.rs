@@ -20,8 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use aes256ctr_poly1305aes::aead::{Aead, AeadInPlace};
-use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce};
+use aes256ctr_poly1305aes::Key;
 use rustic_core::jiff::Timestamp;
 use rustic_core::repofile::MasterKey;
 use rustix::process::{Pid, geteuid, getgid, test_kill_process};
@@ -30,7 +29,7 @@ use sha2::{Digest, Sha256};
 
 use crate::durable;
 use crate::error::{Result, VaultError};
-use crate::seal::cipher_key;
+use crate::seal::{Opener, Sealer, cipher_key};
 
 const DIRECTORY: &str = "locks";
 /// As in restic.
@@ -38,7 +37,6 @@ const STALE: Duration = Duration::from_secs(30 * 60);
 /// As in restic.
 const RENEW: Duration = Duration::from_secs(5 * 60);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-const NONCE: usize = 16;
 /// restic's mark of a compressed file.
 const COMPRESSED: u8 = 2;
 
@@ -220,7 +218,7 @@ impl Locks {
         durable::private_dir(&self.directory)?;
         let io = |error| VaultError::io("write a lock into", &self.directory, error);
         let content = serde_json::to_vec(&Content::ours(exclusive)).map_err(|error| io(error.into()))?;
-        let sealed = self.seal(content).map_err(io)?;
+        let sealed = self.seal(&content).map_err(io)?;
         let name = hex::encode(Sha256::digest(&sealed));
         let path = self.directory.join(&name);
         let temporary = self.directory.join(format!("{name}-tmp-{}", std::process::id()));
@@ -241,24 +239,15 @@ impl Locks {
         }
     }
 
-    fn seal(&self, content: Vec<u8>) -> std::io::Result<Vec<u8>> {
-        let mut nonce = Nonce::default();
-        File::open("/dev/urandom")?.read_exact(&mut nonce)?;
-        let mut sealed = nonce.to_vec();
-        sealed.extend(content);
-        let tag = Aes256CtrPoly1305Aes::new(&self.key)
-            .encrypt_in_place_detached(&nonce, &[], &mut sealed[NONCE..])
-            .map_err(|_| std::io::Error::other("it can't be encrypted"))?;
-        sealed.extend(tag);
-        Ok(sealed)
+    fn seal(&self, content: &[u8]) -> std::io::Result<Vec<u8>> {
+        Sealer::new(&self.key, None)?.seal(content)
     }
 
     fn parse(&self, path: &Path, sealed: &[u8]) -> Option<Content> {
         if path.file_name()?.to_str()? != hex::encode(Sha256::digest(sealed)) {
             return None;
         }
-        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
-        let plain = Aes256CtrPoly1305Aes::new(&self.key).decrypt(Nonce::from_slice(nonce), sealed).ok()?;
+        let plain = Opener::new(&self.key).ok()?.open(sealed, None).ok()?;
         match plain.split_first()? {
             (&COMPRESSED, packed) => serde_json::from_slice(&zstd::decode_all(packed).ok()?).ok(),
             _ => serde_json::from_slice(&plain).ok(),

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use crate::ahead::{self, Ahead, Next};
 use crate::backup::Pass;
 use crate::entry::{Entry, What, full_path};
-use crate::error::VaultError;
+use crate::error::{Result, VaultError};
 use crate::hashing::FileHasher;
 use crate::manifest::Manifest;
 use crate::progress::Meter;
@@ -178,18 +178,11 @@ impl ReadSourceOpen for Opener {
     type Reader = Reader;
 
     fn open(self) -> RusticResult<Reader> {
-        let path = full_path(&self.shared.root, &self.before.path);
-        // Not to be led astray, or to wait for ever, by what may have taken the file's place.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(self.gone()),
-            Err(error) => return Err(self.shared.fail(VaultError::unreadable(path, error))),
+        let file = match open_listed(&self.shared.root, &self.before) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Err(self.gone()),
+            Err(error) => return Err(self.shared.fail(error)),
         };
-        let meta = file.metadata().map_err(|error| self.shared.fail(VaultError::unreadable(&path, error)))?;
-        if !meta.is_file() {
-            return Err(self.gone());
-        }
         let left = self.before.size();
         let hasher = FileHasher::new(left);
         let ahead = match file.try_clone() {
@@ -226,15 +219,10 @@ pub(crate) struct Reader {
 impl Reader {
     /// Notes a change since the file was listed.
     fn compare(&mut self) -> RusticResult<()> {
-        let meta = self.file.metadata().map_err(|error| {
-            self.shared.fail(VaultError::unreadable(full_path(&self.shared.root, &self.before.path), error))
-        })?;
-        let before = &self.before;
-        let same = (meta.dev(), meta.ino(), meta.len()) == (before.dev, before.ino, before.size())
-            && same_time(before.mtime, meta.mtime(), meta.mtime_nsec())
-            && same_time(before.ctime, meta.ctime(), meta.ctime_nsec());
+        let same = is_as_listed(&self.file, &self.shared.root, &self.before);
+        let same = same.map_err(|error| self.shared.fail(error))?;
         if !same {
-            self.shared.findings().changed.insert(before.path.clone());
+            self.shared.findings().changed.insert(self.before.path.clone());
         }
         Ok(())
     }
@@ -305,6 +293,29 @@ impl Reader {
         self.left -= length as u64;
         Ok((length, short))
     }
+}
+
+/// Opens a file that was listed below `root`; `None` if it isn't there any more, or is no file any more.
+pub(crate) fn open_listed(root: &Path, entry: &Entry) -> Result<Option<File>> {
+    let path = full_path(root, &entry.path);
+    // Not to be led astray, or to wait for ever, by what may have taken the file's place.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(VaultError::unreadable(path, error)),
+    };
+    let meta = file.metadata().map_err(|error| VaultError::unreadable(&path, error))?;
+    Ok(meta.is_file().then_some(file))
+}
+
+/// Whether an open file is the one that was listed, in the state that it had then.
+pub(crate) fn is_as_listed(file: &File, root: &Path, entry: &Entry) -> Result<bool> {
+    let meta =
+        file.metadata().map_err(|error| VaultError::unreadable(full_path(root, &entry.path), error))?;
+    Ok((meta.dev(), meta.ino(), meta.len()) == (entry.dev, entry.ino, entry.size())
+        && same_time(entry.mtime, meta.mtime(), meta.mtime_nsec())
+        && same_time(entry.ctime, meta.ctime(), meta.ctime_nsec()))
 }
 
 fn same_time(stamp: crate::entry::Stamp, seconds: i64, nanoseconds: i64) -> bool {

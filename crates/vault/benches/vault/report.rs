@@ -72,6 +72,7 @@ impl Figures {
                 "second_speedup_vs_restic": rounded(self.ratio("second: restic", "second: mainstay")),
                 "second_added_fraction": rounded(self.second_added as f64 / self.first_bytes as f64),
                 "cutover_changed_seconds": rounded(self.typical("cutover, 1 % changed: mainstay")),
+                "cutover_changed_processor_seconds": rounded(self.typical("the same, on all processors")),
                 "cutover_unchanged_seconds": rounded(self.typical("cutover, unchanged: mainstay")),
                 "restore_changed_speedup_vs_runbook": rounded(
                     self.ratio("restore: rm -rf, busybox tar xzf", "restore, 1 % changed: mainstay")

@@ -9,7 +9,7 @@ fn foreign(locks: &Locks, change: impl FnOnce(&mut Content)) -> PathBuf {
     let mut content = Content::ours(false);
     content.pid = 1; // somebody who lives
     change(&mut content);
-    let sealed = locks.seal(serde_json::to_vec(&content).unwrap()).unwrap();
+    let sealed = locks.seal(&serde_json::to_vec(&content).unwrap()).unwrap();
     let path = locks.directory.join(hex::encode(Sha256::digest(&sealed)));
     fs::create_dir_all(&locks.directory).unwrap();
     fs::write(&path, sealed).unwrap();

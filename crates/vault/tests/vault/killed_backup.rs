@@ -1,4 +1,4 @@
-//! Kill -9 at any moment of a backup or of a prune loses nothing.
+//! Kill -9 at any moment of a backup, of the second pass of a run, or of a prune loses nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -93,6 +93,15 @@ impl Shop {
         Child::start(CHILD, &["backup", state.to_str().unwrap(), data.to_str().unwrap(), &run])
     }
 
+    /// The second pass of a run whose first one is done.
+    fn start_second_pass(&mut self) -> Child {
+        self.change();
+        let (state, data, run) = (self.place.state(), self.place.path("data"), self.next_run());
+        self.place.vault.backup(&data, &tags(&run, Kind::Live), Pass::Live, &Unwatched).unwrap();
+        self.change();
+        Child::start(CHILD, &["backup", state.to_str().unwrap(), data.to_str().unwrap(), &run])
+    }
+
     fn start_prune(&self, forget: &[SnapshotId]) -> Child {
         let state = self.place.state();
         let mut arguments = vec!["prune", state.to_str().unwrap()];
@@ -157,15 +166,15 @@ fn ids(listed: &[Listed]) -> BTreeSet<SnapshotId> {
     listed.iter().map(|snapshot| snapshot.id.clone()).collect()
 }
 
-#[test]
-fn a_backup_killed_at_any_moment_loses_nothing() {
+/// Kills what `start` starts, again and again, at random moments.
+fn kill_backups(start: fn(&mut Shop) -> Child) {
     let mut shop = Shop::new();
-    let mut whole = median((0..5).map(|_| shop.start_backup().finish()).collect());
+    let mut whole = median((0..5).map(|_| start(&mut shop).finish()).collect());
     let (mut tried, mut killed) = (0, 0);
     while killed < KILLS && tried < 3 * KILLS {
         tried += 1;
         let before = ids(&shop.listed());
-        let child = shop.start_backup();
+        let child = start(&mut shop);
         match child.kill_after(shop.moments.next(whole)) {
             None => killed += 1,
             // Other work on the machine comes and goes.
@@ -183,6 +192,16 @@ fn a_backup_killed_at_any_moment_loses_nothing() {
     assert_eq!(killed, KILLS, "were killed in {tried} tries at moments of {whole:?}");
     shop.verify(&BTreeSet::new());
     shop.restic_finds_no_fault();
+}
+
+#[test]
+fn a_backup_killed_at_any_moment_loses_nothing() {
+    kill_backups(Shop::start_backup);
+}
+
+#[test]
+fn a_second_pass_killed_at_any_moment_loses_nothing() {
+    kill_backups(Shop::start_second_pass);
 }
 
 #[test]

@@ -23,4 +23,5 @@ mod restic;
 mod round_trip;
 #[cfg(feature = "remote")]
 mod s3;
+mod second_pass;
 mod together;

@@ -110,26 +110,25 @@ fn a_tag_that_restic_cant_hold_is_refused() {
 }
 
 /// Cancels as soon as something was read.
-struct Impatient;
+#[derive(Default)]
+struct Impatient(AtomicBool);
 
 impl Monitor for Impatient {
     fn progress(&self, progress: Progress) {
-        SEEN.fetch_or(progress.bytes_done > 0, SeqCst);
+        self.0.fetch_or(progress.bytes_done > 0, SeqCst);
     }
 
     fn cancelled(&self) -> bool {
-        SEEN.load(SeqCst)
+        self.0.load(SeqCst)
     }
 }
-
-static SEEN: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn a_cancelled_backup_leaves_no_snapshot() {
     let place = Place::new();
     let data = place.data("data", "x");
     File::create(data.join("endless")).unwrap().set_len(1 << 40).unwrap();
-    let cancelled = place.vault.backup(&data, &tags("run", Kind::Live), Pass::Live, &Impatient);
+    let cancelled = place.vault.backup(&data, &tags("run", Kind::Live), Pass::Live, &Impatient::default());
     assert!(matches!(cancelled, Err(VaultError::Cancelled)), "{cancelled:?}");
     assert!(place.vault.snapshots().unwrap().is_empty());
     assert_eq!(files_below(&place.vault.path().join("snapshots")).len(), 0);
