@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Measured;
 use crate::finding::Finding;
 use crate::plan::{ContainerRef, Plan};
 use crate::step::Step;
@@ -120,6 +121,11 @@ pub enum Fact {
     Created {
         /// Service and container.
         containers: Vec<ContainerRef>,
+    },
+    /// What was normal just before the cutover.
+    Measured {
+        /// The figures.
+        measured: Box<Measured>,
     },
     /// The version that was started works.
     Verified {

@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`state`]: the order of steps, and when a run turns back.
 
+pub mod baseline;
 pub mod edit;
 pub mod event;
 pub mod finding;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
 use crate::event::BackupRecord;
 use crate::finding::Finding;
 use crate::verdict::Tier;
@@ -47,6 +48,10 @@ pub struct Plan {
     pub probes: Probes,
     /// Time limits.
     pub limits: Limits,
+    /// Whether figures are taken just before the cutover, for the new version to be compared with. Plans of
+    /// versions that didn't know of it have no such step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub measure: bool,
     /// What was normal before the run.
     #[serde(default)]
     pub baseline: Baseline,
@@ -372,13 +377,6 @@ pub struct OutsideProbe {
     /// The HTTP status that the old version gave, when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_status: Option<u16>,
-}
-
-/// What was normal before the run; only what got worse counts against a new version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Baseline {
-    /// Errors a minute in the unit's logs.
-    pub errors_per_minute: f64,
 }
 
 /// Time limits, all in milliseconds.

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Measured;
 use crate::event::{BackupRecord, Entry, Event, Fact, Outcome};
 use crate::plan::{Hooks, Kind, Plan, Quiesce};
 use crate::problem::Problem;
@@ -27,6 +28,7 @@ const UPDATE: &[Step] = &[
     Step::PullImage,
     Step::EditFiles,
     Step::RunBeforeCutover,
+    Step::TakeBaseline,
     Step::CreateContainers,
     Step::BackUpCutover,
     Step::StartNew,
@@ -261,6 +263,7 @@ impl RunState {
             Step::RunBeforeBackup | Step::RunBeforeCutover => hooks(|h| h.before.is_some()),
             Step::RunAfterBackup => hooks(|h| h.after.is_some()) && (forward || self.after_owed),
             Step::BackUpStill => plan.still.is_some(),
+            Step::TakeBaseline => plan.measure,
             Step::Stop | Step::StartOld | Step::VerifyOld if forward && plan.kind == Kind::Backup => {
                 plan.still == Some(Quiesce::Stop)
             }
@@ -299,6 +302,15 @@ impl RunState {
         match &plan.kind {
             Kind::Rollback { backups, .. } | Kind::Restore { backups } => backups,
             Kind::Update | Kind::Backup => self.backups(Step::BackUpCutover),
+        }
+    }
+
+    /// What was normal just before the cutover, if that was taken.
+    #[must_use]
+    pub fn measured(&self) -> Option<&Measured> {
+        match self.fact(Step::TakeBaseline) {
+            Some(Fact::Measured { measured }) => Some(measured),
+            _ => None,
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Step {
     EditFiles,
     /// Run the commands that come before a backup again, in the old containers, just before they go.
     RunBeforeCutover,
+    /// Take the figures that the new version is compared with: what the data holds, what is normal.
+    TakeBaseline,
     /// Have Compose create the new container; it stops and removes the old one. **Downtime begins.**
     CreateContainers,
     /// Back up what changed since the live pass, and read it back. The service stands still.
@@ -80,6 +82,7 @@ impl Step {
             Self::PullImage => "pull-image",
             Self::EditFiles => "edit-files",
             Self::RunBeforeCutover => "run-before-cutover",
+            Self::TakeBaseline => "take-baseline",
             Self::CreateContainers => "create-containers",
             Self::BackUpCutover => "back-up-cutover",
             Self::StartNew => "start-new",
@@ -112,6 +115,7 @@ impl Step {
             Self::PullImage => Phase::Prepare,
             Self::EditFiles
             | Self::RunBeforeCutover
+            | Self::TakeBaseline
             | Self::CreateContainers
             | Self::BackUpCutover
             | Self::StartNew => Phase::CutOver,

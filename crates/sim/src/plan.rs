@@ -1,9 +1,9 @@
 //! The smallest plans that the state machine can be run with.
 
+use mainstay_core::baseline::Baseline;
 use mainstay_core::event::BackupRecord;
 use mainstay_core::plan::{
-    Baseline, ComposeVersion, FORMAT, Hooks, Image, Kind, Limits, Plan, Probes, Project, Quiesce,
-    ServicePlan, Unit,
+    ComposeVersion, FORMAT, Hooks, Image, Kind, Limits, Plan, Probes, Project, Quiesce, ServicePlan, Unit,
 };
 use mainstay_core::verdict::Tier;
 
@@ -65,6 +65,7 @@ fn plan(kind: Kind) -> Plan {
     let image = |reference: &str| Image { reference: reference.into(), id: None, digest: None };
     Plan {
         format: FORMAT,
+        measure: kind == Kind::Update,
         kind,
         engine: "simulated".into(),
         unit: Unit {

@@ -132,6 +132,14 @@ impl SimWorld {
             | Step::Watch
             | Step::RestoreTag
             | Step::Document => {}
+            Step::TakeBaseline => {
+                assert_eq!(
+                    (self.container, self.running),
+                    (Some(Version::Old), true),
+                    "{step} of another version"
+                );
+                return Outcome::Done { fact: Fact::Measured { measured: Box::default() } };
+            }
         }
         Outcome::done()
     }

@@ -177,8 +177,8 @@ fn a_clean_update_is_kept() {
 
 #[test]
 fn a_bad_new_version_brings_image_and_data_back() {
-    // The effect with number 9 is the verification of the new version.
-    let mut world = SimWorld::new(vec![(9, Fault::Fails)]);
+    // The effect with number 10 is the verification of the new version.
+    let mut world = SimWorld::new(vec![(10, Fault::Fails)]);
     let conclusion = live(&mainstay_sim::update(), &mut world);
     assert!(matches!(conclusion, Conclusion::RolledBack { tier: Tier::Full, .. }), "{conclusion:?}");
     assert_eq!((world.container, world.data, world.running), (Some(Version::Old), Data(1), true));

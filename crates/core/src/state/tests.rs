@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::baseline::Baseline;
 use crate::finding::{Finding, Severity};
-use crate::plan::{Baseline, ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Unit};
+use crate::plan::{ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Unit};
 
 mod course;
 mod journal;
@@ -31,6 +32,7 @@ pub fn plan(kind: Kind) -> Plan {
         room: Vec::new(),
         probes: Probes::default(),
         limits: Limits::default(),
+        measure: false,
         baseline: Baseline::default(),
         findings: Vec::new(),
         forced: Vec::new(),

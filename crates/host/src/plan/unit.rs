@@ -1,6 +1,7 @@
 //! The parts of a plan that every kind of run has: the unit, its data, its limits.
 
-use mainstay_core::plan::{Baseline, FORMAT, Image, Kind, Limits, Plan, Quiesce, ServicePlan, Unit};
+use mainstay_core::baseline::Baseline;
+use mainstay_core::plan::{FORMAT, Image, Kind, Limits, Plan, Quiesce, ServicePlan, Unit};
 use serde_json::Value;
 
 use super::{Looked, Wishes};
@@ -32,6 +33,7 @@ pub(super) async fn plan(
     }
     Plan {
         format: FORMAT,
+        measure: kind == Kind::Update,
         kind,
         engine: engine.id().to_owned(),
         unit: Unit { service: found.service.clone(), services, project: found.project.clone() },

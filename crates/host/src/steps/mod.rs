@@ -4,6 +4,7 @@
 //! it needs a [`Permit`], which only the journal gives. It decides nothing but how its own effect ended.
 
 mod backup;
+mod baseline;
 mod configuration;
 mod containers;
 mod document;
@@ -94,6 +95,7 @@ impl Host {
             Step::Unpause => self.unpause(),
             Step::PullImage => self.pull_image(context),
             Step::EditFiles => self.edit_files(context),
+            Step::TakeBaseline => self.take_baseline(context),
             Step::CreateContainers => self.create_containers(context),
             Step::StartNew | Step::StartOld => self.start_containers(context),
             Step::VerifyNew | Step::VerifyOld => self.verify(permit.step(), context),

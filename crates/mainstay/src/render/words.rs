@@ -61,6 +61,7 @@ pub fn step(step: Step) -> &'static str {
         Step::BackUpLive => "data backed up while the service runs, and read back",
         Step::PullImage => "new image pulled and compared",
         Step::EditFiles => "files edited",
+        Step::TakeBaseline => "figures taken for comparison, while the old version runs",
         Step::CreateContainers => "new container made, old one stopped and removed",
         Step::BackUpCutover => "data backed up as it stands, and read back",
         Step::StartNew => "new version started",
@@ -113,6 +114,9 @@ pub fn fact(fact: &Fact) -> Vec<String> {
             }
             remarks.extend(observations.iter().cloned());
             remarks
+        }
+        Fact::Measured { measured } => {
+            measured.figures.iter().map(|figure| format!("{}: {}", figure.check, figure.value)).collect()
         }
         Fact::Restored { files, bytes: total } => vec![format!("{files} files, {}", bytes(*total))],
         Fact::Nothing | Fact::Unknown => Vec::new(),
