@@ -90,14 +90,7 @@ fn what_is_only_wanted_never_decides_in_the_watch() {
     for at in [1_000, 20_000, 40_000, 60_000] {
         judge.see(at, answer(false, DataDoubt::Certain));
     }
-    assert_ne!(
-        std::mem::discriminant(&judge.judge(60_000)),
-        std::mem::discriminant(&Judgement::Bad(Box::new(none())))
-    );
-}
-
-fn none() -> Failure {
-    Failure { problem: Problem::new("x", "x"), cause: Cause::Step, evidence: Vec::new() }
+    assert!(!matches!(judge.judge(60_000), Judgement::Bad(_)));
 }
 
 #[test]
