@@ -180,6 +180,17 @@ pub enum Signal {
     },
 }
 
+/// How far a version has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It does not run, is not healthy or does not answer.
+    Starting,
+    /// It answers.
+    Up,
+    /// Whatever can be asked without the operator was good.
+    Checked,
+}
+
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Judgement {
@@ -289,10 +300,16 @@ impl Judge {
         missing
     }
 
-    /// Whether it is up: only then is anything gained by functional checks.
+    /// How far it has come: functional checks are of use once it is up, and the operator is asked last.
     #[must_use]
-    pub fn is_up(&self, now: Millis) -> bool {
-        self.missing_apart_from_checks(now).is_empty()
+    pub fn stage(&self, now: Millis) -> Stage {
+        if !self.missing_apart_from_checks(now).is_empty() {
+            Stage::Starting
+        } else if self.checks.iter().all(|check| check.is_question() || check.missing().is_none()) {
+            Stage::Checked
+        } else {
+            Stage::Up
+        }
     }
 
     fn missing_apart_from_checks(&self, now: Millis) -> Vec<String> {

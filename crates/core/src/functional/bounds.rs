@@ -54,6 +54,12 @@ impl Bounds {
         Ok(())
     }
 
+    /// Whether they say by how much the figure may change.
+    #[must_use]
+    pub fn says_how_much(&self) -> bool {
+        [self.at_least, self.at_most, self.min_ratio, self.max_ratio].iter().any(Option::is_some)
+    }
+
     /// Whether a figure of the old version, that nothing can be compared with yet, is within the fixed limits.
     #[must_use]
     pub fn allows(&self, figure: f64) -> bool {

@@ -7,7 +7,8 @@ use super::{Expectation, Millis, Mode, Patience};
 use crate::finding::{Finding, Severity};
 use crate::functional::{Check, Judged, Kind};
 use crate::problem::Problem;
-use crate::verdict::DataDoubt;
+use crate::step::Step;
+use crate::verdict::{DataDoubt, Tier};
 
 /// What is only wanted holds up a start for so many answers.
 const FAIR_CHANCE: u32 = 3;
@@ -26,10 +27,22 @@ pub struct ExpectedCheck {
 }
 
 impl ExpectedCheck {
-    /// A check of the plan; one that was bad before the update decides nothing.
+    /// A check of the plan in a step that judges, on the way back with its tier; `None` where it is not asked then.
+    ///
+    /// One that was bad before the update decides nothing. A question is for the new version alone. While it is watched,
+    /// users change what a figure counts: it is taken then only if somebody said by how much. Of data that was not
+    /// touched, or was compared with its backup byte by byte, a figure says nothing that could be helped.
     #[must_use]
-    pub fn of(check: &Check) -> Self {
-        Self { name: check.name.clone(), required: check.decides(), question: check.kind == Kind::Question }
+    pub fn of(check: &Check, step: Step, tier: Option<Tier>) -> Option<Self> {
+        let question = check.kind == Kind::Question;
+        let left_out = match step {
+            Step::Watch => question || check.figure.as_ref().is_some_and(|bounds| !bounds.says_how_much()),
+            Step::VerifyNew => false,
+            _ => question,
+        };
+        let proven = check.figure.is_some() && tier.is_some_and(|tier| tier != Tier::ImageOnly);
+        let required = check.decides() && !proven;
+        (!left_out).then(|| Self { name: check.name.clone(), required, question })
     }
 }
 
@@ -47,6 +60,10 @@ pub(super) struct Asked {
 impl Asked {
     pub fn new(expected: ExpectedCheck) -> Self {
         Self { expected, last: None, failing_since: None, in_a_row: 0, answers: 0, failures: 0 }
+    }
+
+    pub fn is_question(&self) -> bool {
+        self.expected.question
     }
 
     pub fn name(&self) -> &str {

@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::finding::Severity;
+use crate::functional::{Before, Bounds, Check, Kind};
+use crate::step::Step;
+use crate::verdict::Tier;
 
 fn asked(mode: Mode, required: bool, question: bool) -> Judge {
     let mut expected = expectation(mode);
@@ -27,7 +30,7 @@ fn final_answer(good: bool) -> Signal {
 #[test]
 fn a_start_is_good_once_the_required_check_is() {
     let mut judge = asked(Mode::Start, true, false);
-    assert!(judge.is_up(1));
+    assert_eq!(judge.stage(1), Stage::Up);
     assert_eq!(judge.judge(1), Judgement::Undecided);
     judge.see(1, answer(false, DataDoubt::Possible));
     assert_eq!(judge.judge(59_999), Judgement::Undecided, "it is asked again until the time is over");
@@ -96,7 +99,7 @@ fn what_is_only_wanted_never_decides_in_the_watch() {
 #[test]
 fn the_operator_may_take_longer_than_a_version_to_start() {
     let mut judge = asked(Mode::Start, true, true);
-    assert_eq!(judge.judge(600_000), Judgement::Undecided);
+    assert_eq!((judge.stage(600_000), judge.judge(600_000)), (Stage::Checked, Judgement::Undecided));
     judge.see(600_001, final_answer(true));
     assert_eq!(judge.judge(600_001), Judgement::Good);
 }
@@ -110,4 +113,35 @@ fn the_operator_s_no_decides_at_once_if_it_is_required() {
     judge.see(1, final_answer(false));
     assert_eq!(judge.judge(1), Judgement::Good);
     assert_eq!(judge.findings().len(), 1);
+}
+
+fn planned(figure: Option<Bounds>, kind: Kind) -> Check {
+    Check {
+        service: "app".into(),
+        name: "rows".into(),
+        kind,
+        required: true,
+        shown: "count".into(),
+        timeout_ms: 1_000,
+        figure,
+        before: Before::Good { figure: None },
+        index: 0,
+    }
+}
+
+#[test]
+fn figures_decide_where_data_may_have_suffered_and_questions_are_for_the_new_version() {
+    let of = |check: &Check, step, tier| ExpectedCheck::of(check, step, tier).map(|e| e.required);
+    let plain = planned(Some(Bounds::default()), Kind::Command);
+    assert_eq!(of(&plain, Step::VerifyNew, None), Some(true));
+    assert_eq!(of(&plain, Step::Watch, None), None, "users write meanwhile");
+    assert_eq!(of(&plain, Step::VerifyOld, Some(Tier::ImageOnly)), Some(true));
+    assert_eq!(of(&plain, Step::VerifyOld, Some(Tier::Full)), Some(false));
+    let said = planned(Some(Bounds { min_ratio: Some(0.5), ..Bounds::default() }), Kind::Http);
+    assert_eq!(of(&said, Step::Watch, None), Some(true));
+    let question = planned(None, Kind::Question);
+    assert_eq!(of(&question, Step::VerifyNew, None), Some(true));
+    assert_eq!(of(&question, Step::VerifyOld, Some(Tier::Full)), None);
+    let http = planned(None, Kind::Http);
+    assert_eq!(of(&http, Step::VerifyOld, Some(Tier::Full)), Some(true));
 }
