@@ -32,6 +32,9 @@ pub struct Check {
     pub shown: String,
     /// How long an answer may take, in milliseconds.
     pub timeout_ms: u64,
+    /// How often it is asked while the version is watched, in milliseconds; `None`: as often as probes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
     /// What the figure may be afterwards, where the check gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figure: Option<Bounds>,

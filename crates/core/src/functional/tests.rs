@@ -9,6 +9,7 @@ fn check(figure: Option<Bounds>) -> Check {
         required: true,
         shown: "count".into(),
         timeout_ms: 1_000,
+        every_ms: None,
         figure,
         before: Before::Good { figure: None },
         index: 0,

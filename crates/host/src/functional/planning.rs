@@ -105,6 +105,7 @@ async fn planned(place: Place, spec: Spec, name: String, index: usize) -> Planne
         required: spec.required,
         shown: spec.shown(),
         timeout_ms: spec.timeout_ms,
+        every_ms: spec.every_ms,
         figure: bounds,
         before,
         index,

@@ -23,6 +23,9 @@ pub struct Spec {
     pub required: bool,
     /// How long an answer may take, in milliseconds.
     pub timeout_ms: u64,
+    /// How often it is asked while a version is watched, in milliseconds; `None`: as often as probes.
+    #[serde(default)]
+    pub every_ms: Option<u64>,
     /// What is asked.
     pub ask: Ask,
     /// The figure that the answer gives, if that is what the check is about.
@@ -290,7 +293,8 @@ mod tests {
 
     fn http(http: Http) -> Spec {
         let http = Http { method: "GET".into(), ..http };
-        Spec { name: "x".into(), required: true, timeout_ms: 1, ask: Ask::Http(Box::new(http)), figure: None }
+        let ask = Ask::Http(Box::new(http));
+        Spec { name: "x".into(), required: true, timeout_ms: 1, every_ms: None, ask, figure: None }
     }
 
     fn at(at: &str) -> Target {

@@ -19,7 +19,7 @@ use crate::functional::Asking;
 const EAGER: Duration = Duration::from_millis(200);
 /// The same for what takes a process or a page.
 const LESS_EAGER: Duration = Duration::from_millis(500);
-/// Between two looks at a page that was good.
+/// Between two looks at a page that was good, where nothing is said.
 const PAGE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// The last look at a page has to leave time for so many more, should it be bad.
 const LOOKS_AT_THE_END: u32 = 4;
@@ -70,6 +70,10 @@ pub(super) fn spawn(
 impl Source {
     async fn ask(mut self) {
         let needed = if self.expected.question { Stage::Checked } else { Stage::Up };
+        if self.mode == Mode::Watch && self.asking.check.kind == Kind::Browser {
+            // It was looked at when the version was verified.
+            tokio::time::sleep(self.pause(true)).await;
+        }
         loop {
             if self.mode == Mode::Start && self.stage.wait_for(|stage| *stage >= needed).await.is_err() {
                 return;
@@ -80,24 +84,32 @@ impl Source {
             let judged = functional::judge(&self.asking.check, self.measured.as_ref(), answer);
             let (good, last) = (judged.good, judged.last);
             let signal = Signal::Check { name: self.expected.name.clone(), judged };
-            if self.sender.send(signal).await.is_err() || last || (good && self.mode == Mode::Start) {
+            let enough = last || good && (self.mode == Mode::Start || self.is_over());
+            if self.sender.send(signal).await.is_err() || enough {
                 return;
             }
             tokio::time::sleep(self.pause(good)).await;
         }
     }
 
+    /// Whether the last look at a page was had.
+    fn is_over(&self) -> bool {
+        self.asking.check.kind == Kind::Browser && Instant::now() >= self.last_look
+    }
+
     fn pause(&self, good: bool) -> Duration {
         let kind = self.asking.check.kind;
+        let every = self.asking.check.every_ms.map(Duration::from_millis);
         match self.mode {
             Mode::Start if kind == Kind::Http => EAGER,
             Mode::Start => LESS_EAGER,
-            Mode::Watch if kind == Kind::Browser && good => {
+            // What is bad is asked again soon, however often it is asked when it is good.
+            Mode::Watch if !good => self.interval,
+            Mode::Watch if kind == Kind::Browser => {
                 let left = self.last_look.saturating_duration_since(Instant::now());
-                // After the last look nothing is to be seen any more.
-                if left.is_zero() { Duration::MAX } else { PAGE_EVERY.min(left) }
+                every.unwrap_or(PAGE_EVERY).min(left)
             }
-            Mode::Watch => self.interval,
+            Mode::Watch => every.unwrap_or(self.interval),
         }
     }
 }

@@ -123,6 +123,7 @@ fn planned(figure: Option<Bounds>, kind: Kind) -> Check {
         required: true,
         shown: "count".into(),
         timeout_ms: 1_000,
+        every_ms: None,
         figure,
         before: Before::Good { figure: None },
         index: 0,
