@@ -10,7 +10,7 @@ use std::time::Duration;
 use mainstay_core::problem::Problem;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// Between the request to end and the end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -33,9 +33,14 @@ impl std::fmt::Debug for Output {
 }
 
 /// The group of a child; killed when dropped, unless the child is known to be gone.
-struct Group(Option<Pid>);
+pub struct Group(Option<Pid>);
 
 impl Group {
+    /// The group that a child was made the leader of.
+    pub fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
             // A group that is gone already is what we want.
@@ -100,7 +105,7 @@ pub async fn to_its_end(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let mut group = Group::of(&child);
     let (to, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let all = async { tokio::join!(write(to, input), read(out), read(err), child.wait()) };
     if let Ok(((), stdout, stderr, status)) = tokio::time::timeout(limit, all).await {

@@ -43,7 +43,7 @@ pub(crate) fn prepare(
             project: plan.unit.project.clone(),
             service: check.service.clone(),
             operator: operator.cloned(),
-            screenshot: Some(run.path().join(check.screenshot(when))),
+            screenshot: Some((run.clone(), check.screenshot(when))),
         };
         Ok(Asking { check: check.clone(), spec, place })
     };

@@ -5,7 +5,9 @@
 //! It does not repeat anything: see [`crate::watch`].
 
 mod asking;
+mod browser;
 mod commands;
+mod devtools;
 mod expect;
 mod http;
 mod operator;
@@ -20,6 +22,7 @@ use mainstay_core::plan::Project;
 
 use crate::discover;
 use crate::engine::Engine;
+use crate::files::RunDir;
 
 pub(crate) use asking::{Asking, prepare};
 pub use operator::{Operator, Question};
@@ -36,8 +39,8 @@ pub(crate) struct Place {
     pub(crate) service: String,
     /// Who answers questions; `None` where there is nobody.
     pub(crate) operator: Option<Operator>,
-    /// Where the picture of a page is to be put.
-    pub(crate) screenshot: Option<PathBuf>,
+    /// Where the picture of a page is to be put: a run's directory, and the file in it.
+    pub(crate) screenshot: Option<(RunDir, PathBuf)>,
 }
 
 impl Place {
@@ -70,6 +73,9 @@ pub(crate) async fn ask(place: &Place, spec: &Spec) -> Answer {
 
 async fn answered(place: &Place, spec: &Spec, limit: Duration) -> Answer {
     let began = Instant::now();
+    if let Ask::Browser(page) = &spec.ask {
+        return browser::look(place, page).await.unwrap_or_else(bad);
+    }
     let came = match &spec.ask {
         Ask::Http(asked) => http::send(place, asked).await.and_then(|reply| {
             expect::http(asked, &reply)?;
