@@ -37,6 +37,10 @@ const RESTLESS: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(100);
 /// So long after the page is complete, what should be on it may still be missing.
 const LATE: Duration = Duration::from_secs(5);
+/// A browser gives up what it loads when an interface of the host comes or goes, as they do where containers start. That
+/// is no fault of the page: it is loaded again, so often at most.
+const NETWORK_CHANGED: &str = "net::ERR_NETWORK_CHANGED";
+const LOADS: u32 = 6;
 /// Complaints that are kept.
 const COMPLAINTS: usize = 40;
 
@@ -163,13 +167,19 @@ impl Page {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             self.tools.call(domain, json!({})).await?;
         }
-        let went = self.tools.call("Page.navigate", json!({"url": url.as_str()})).await?;
-        if let Some(error) = went["errorText"].as_str() {
-            return Err(format!("the page does not load: {error}"));
-        }
-        let status = self.until_quiet(went["loaderId"].as_str().unwrap_or_default()).await?;
-        if let Some(status) = status.filter(|status| *status >= 400) {
-            return Err(format!("the page answers HTTP {status}"));
+        for load in 1.. {
+            self.complaints.clear();
+            let loaded = self.load(url).await;
+            let disturbed = loaded
+                .as_ref()
+                .err()
+                .into_iter()
+                .chain(&self.complaints)
+                .any(|c| c.contains(NETWORK_CHANGED));
+            if !disturbed || load >= LOADS {
+                loaded?;
+                break;
+            }
         }
         if let Some(selector) = &wanted.selector {
             let there = format!("document.querySelector({}) !== null", json!(selector));
@@ -181,6 +191,18 @@ impl Page {
             self.shows(&there, &format!("\"{text}\" is not visible on the page")).await?;
         }
         Ok(())
+    }
+
+    async fn load(&mut self, url: &Url) -> Result<(), String> {
+        let went = self.tools.call("Page.navigate", json!({"url": url.as_str()})).await?;
+        if let Some(error) = went["errorText"].as_str() {
+            return Err(format!("the page does not load: {error}"));
+        }
+        let status = self.until_quiet(went["loaderId"].as_str().unwrap_or_default()).await?;
+        match status.filter(|status| *status >= 400) {
+            Some(status) => Err(format!("the page answers HTTP {status}")),
+            None => Ok(()),
+        }
     }
 
     /// Waits until the page has loaded and asks for nothing more; the status of the page itself, if it has one.

@@ -41,7 +41,8 @@ volumes:
 }
 
 fn update_scripted(lab: &Lab, more: &[&str]) -> Run {
-    lab.update("app", &built("PG_NEW"), more)
+    // The image exposes a port on which the script does not listen.
+    lab.update("app", &built("PG_NEW"), &[&["--force", "inside"], more].concat())
 }
 
 fn failed(run: &Run) -> &Value {

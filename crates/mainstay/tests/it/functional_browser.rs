@@ -22,7 +22,7 @@ fn site(scripts: &[&str], check: &str) -> Lab {
     }
     let text = format!(
         "services:\n  web:\n    image: {own}:${{V}}\n    entrypoint: [\"sh\", \"-c\", \"cp /pages/page.$$V \
-         /srv/index.html && exec nginx -g 'daemon off;'\"]\n    environment: {{V: \"${{V}}\"}}\n    tmpfs: [/srv]\n    \
+         /srv/index.html && echo in >/srv/flag && exec nginx -g 'daemon off;'\"]\n    environment: {{V: \"${{V}}\"}}\n    tmpfs: [/srv]\n    \
          volumes: [\"./:/pages:ro\", \"./site.conf:/etc/nginx/conf.d/site.conf:ro\", \"data:/data\"]\n    \
          ports: [\"127.0.0.1:{}:80\"]\nvolumes: {{data: {{}}}}\n",
         lab.port()
@@ -77,8 +77,6 @@ fn what_should_be_on_a_page_is_looked_for_while_it_is_watched_too() {
     let leaves = "<p id=\"in\">Welcome</p><script>fetch('/flag').then(r => r.text()).then(t => {
         if (t.includes('out')) document.getElementById('in').remove() })</script>";
     let lab = site(&[shows, leaves], "browser = \"/\"\nselector = \"#in\"\ntimeout = \"20s\"");
-    let web = lab.container_id("web");
-    crate::lab::docker(&["exec", &web, "sh", "-c", "echo in >/srv/flag"]);
     let args: Vec<String> = ["update", &lab.id("web"), "--to", "2", "--yes", "--force", "writable-layer"]
         .map(str::to_owned)
         .into_iter()
