@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::functional::Page;
+
 /// What was normal before the run, as the plan knows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
@@ -19,6 +21,9 @@ pub struct Measured {
     /// What data checks counted: the same figures are taken again of the new version, and after a rollback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
+    /// What pages complained of in a browser: only what is new counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
 }
 
 /// A figure that tells whether the data is there: rows, keys, queues.

@@ -11,6 +11,7 @@ pub mod baseline;
 pub mod edit;
 pub mod event;
 pub mod finding;
+pub mod functional;
 pub mod image;
 pub mod plan;
 pub mod problem;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::Baseline;
 use crate::event::BackupRecord;
 use crate::finding::Finding;
+use crate::functional::Check;
 use crate::verdict::Tier;
 
 /// The format of plans that this version writes.
@@ -46,6 +47,9 @@ pub struct Plan {
     pub room: Vec<Room>,
     /// How the service is asked whether it works.
     pub probes: Probes,
+    /// What else is asked of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// Time limits.
     pub limits: Limits,
     /// Whether figures are taken just before the cutover, for the new version to be compared with. Plans of

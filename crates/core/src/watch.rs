@@ -9,16 +9,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
+use crate::functional::Judged;
 use crate::problem::Problem;
 use crate::redact;
 use crate::redflags::{self, Flag};
 use crate::verdict::{Cause, DataDoubt, Failure};
 
+mod check;
 mod container;
 mod probe;
 #[cfg(test)]
 mod tests;
 
+pub use check::ExpectedCheck;
+
+use check::Asked;
 use container::Container;
 use probe::Probe;
 
@@ -52,6 +58,8 @@ pub struct Expectation {
     pub inside: bool,
     /// Whether somebody asks as users do.
     pub outside: bool,
+    /// What else is asked.
+    pub checks: Vec<ExpectedCheck>,
     /// How long a version may take to come up, in milliseconds.
     pub startup_ms: u64,
     /// How long a probe or the health may be bad before that decides, in milliseconds.
@@ -147,6 +155,13 @@ pub enum Signal {
         /// The answer, for people.
         detail: String,
     },
+    /// A functional check was answered.
+    Check {
+        /// Its name.
+        name: String,
+        /// The answer, compared with what was before.
+        judged: Judged,
+    },
     /// A line of its log.
     Log {
         /// Which container.
@@ -163,6 +178,17 @@ pub enum Signal {
         /// Bytes allowed.
         limit: u64,
     },
+}
+
+/// How far a version has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It does not run, is not healthy or does not answer.
+    Starting,
+    /// It answers.
+    Up,
+    /// Whatever can be asked without the operator was good.
+    Checked,
 }
 
 /// What is to be done now.
@@ -198,6 +224,7 @@ pub struct Judge {
     expected: Expectation,
     containers: BTreeMap<String, Container>,
     probes: BTreeMap<Place, Probe>,
+    checks: Vec<Asked>,
     flags: Vec<(Flag, String)>,
     errors: Vec<Millis>,
     decided: Option<Box<Failure>>,
@@ -211,7 +238,8 @@ impl Judge {
             expected.containers.iter().map(|c| (c.name.clone(), Container::new(c.clone()))).collect();
         let places = [(Place::Inside, expected.inside), (Place::Outside, expected.outside)];
         let probes = places.into_iter().filter(|(_, on)| *on).map(|(p, _)| (p, Probe::default())).collect();
-        Self { expected, containers, probes, flags: Vec::new(), errors: Vec::new(), decided: None }
+        let checks = expected.checks.iter().cloned().map(Asked::new).collect();
+        Self { expected, containers, probes, checks, flags: Vec::new(), errors: Vec::new(), decided: None }
     }
 
     /// Takes one signal in.
@@ -220,6 +248,11 @@ impl Judge {
             Signal::Probe { place, ok, detail } => {
                 if let Some(probe) = self.probes.get_mut(&place) {
                     probe.see(at, ok, detail);
+                }
+            }
+            Signal::Check { name, judged } => {
+                if let Some(check) = self.checks.iter_mut().find(|check| check.name() == name) {
+                    check.see(at, judged);
                 }
             }
             Signal::Log { line, .. } => self.read(at, &line),
@@ -262,6 +295,24 @@ impl Judge {
     /// What is still missing for a good start, for people.
     #[must_use]
     pub fn missing(&self, now: Millis) -> Vec<String> {
+        let mut missing = self.missing_apart_from_checks(now);
+        missing.extend(self.checks.iter().filter_map(Asked::missing));
+        missing
+    }
+
+    /// How far it has come: functional checks are of use once it is up, and the operator is asked last.
+    #[must_use]
+    pub fn stage(&self, now: Millis) -> Stage {
+        if !self.missing_apart_from_checks(now).is_empty() {
+            Stage::Starting
+        } else if self.checks.iter().all(|check| check.is_question() || check.missing().is_none()) {
+            Stage::Checked
+        } else {
+            Stage::Up
+        }
+    }
+
+    fn missing_apart_from_checks(&self, now: Millis) -> Vec<String> {
         let mut missing: Vec<String> =
             self.containers.values().filter_map(|c| c.missing(now, self.needs_settling(c))).collect();
         missing.extend(self.probes.iter().filter(|(_, p)| !p.answers()).map(|(place, p)| p.missing(*place)));
@@ -287,11 +338,18 @@ impl Judge {
     pub fn remarks(&self, now: Millis) -> Vec<String> {
         let mut remarks: Vec<String> = self.containers.values().flat_map(Container::remarks).collect();
         remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place)));
+        remarks.extend(self.checks.iter().flat_map(Asked::remarks));
         if !self.errors.is_empty() {
             let rate = self.errors_per_minute(now);
             remarks.push(format!("{} error lines in the log, {rate:.1} a minute", self.errors.len()));
         }
         remarks
+    }
+
+    /// Worth a warning although it did not decide.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.checks.iter().filter_map(Asked::finding).collect()
     }
 
     fn with(&mut self, name: &str, change: impl FnOnce(&mut Container)) {
@@ -338,10 +396,23 @@ impl Judge {
                 return Some(self.failure(why.into_iter().fold(problem, Problem::because), doubt));
             }
         }
-        let late = self.expected.mode == Mode::Start && now >= self.expected.startup_ms;
-        let missing = if late { self.missing(now) } else { Vec::new() };
-        if missing.is_empty() {
+        if let Some((problem, doubt)) =
+            self.checks.iter().find_map(|check| check.bad(now, &self.expected, patience))
+        {
+            return Some(self.failure(problem, doubt));
+        }
+        self.late(now)
+    }
+
+    /// What had to come until now.
+    fn late(&self, now: Millis) -> Option<Failure> {
+        if self.expected.mode == Mode::Watch || now < self.expected.startup_ms {
             return None;
+        }
+        let missing = self.missing_apart_from_checks(now);
+        if missing.is_empty() {
+            let (problem, doubt) = self.checks.iter().find_map(Asked::late)?;
+            return Some(self.failure(problem, doubt));
         }
         let what = format!("it did not come up within {} s", self.expected.startup_ms / 1000);
         let problem = missing.into_iter().fold(Problem::new("version-not-up", what), Problem::because);
@@ -355,6 +426,7 @@ impl Judge {
         let doubt = by_log.map_or(doubt, |by_log| by_log.max(doubt));
         let mut evidence: Vec<String> = self.containers.values().flat_map(Container::evidence).collect();
         evidence.extend(self.probes.iter().map(|(place, probe)| probe.evidence(*place)));
+        evidence.extend(self.checks.iter().filter_map(Asked::evidence));
         evidence.extend(self.flags.iter().map(|(flag, line)| format!("log ({}): {line}", flag.describe())));
         Failure { problem, cause: Cause::Version(doubt), evidence }
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures_util::StreamExt as _;
 use mainstay_core::problem::Problem;
@@ -21,6 +22,8 @@ use crate::engine::Engine;
 const LINES: usize = 20;
 /// Characters of a line that are kept.
 const LINE: usize = 400;
+/// Bytes of the whole output that are kept: the first ones.
+const TEXT: usize = 256 * 1024;
 /// After a kill, and after the end of the output, the engine may take this long to notice the end.
 const NOTICE: Duration = Duration::from_secs(5);
 /// How often it is asked.
@@ -50,6 +53,35 @@ pub(crate) struct Ran {
     pub(crate) ended: Ended,
     /// The last lines of its output, secrets hidden.
     pub(crate) output: Vec<String>,
+    /// What it printed, for whoever looks something up in it. May hold secrets.
+    pub(crate) said: Said,
+}
+
+/// What a command printed.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// On standard output.
+    pub(crate) stdout: String,
+    /// On standard error.
+    pub(crate) stderr: String,
+}
+
+impl std::fmt::Debug for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl Said {
+    fn add(&mut self, piece: &LogOutput) {
+        let stream = match piece {
+            LogOutput::StdErr { .. } => &mut self.stderr,
+            _ => &mut self.stdout,
+        };
+        if stream.len() < TEXT {
+            stream.push_str(&String::from_utf8_lossy(piece.as_ref()));
+        }
+    }
 }
 
 /// One command in one container: made by the engine, not yet begun.
@@ -94,9 +126,9 @@ impl Exec {
         let options = StartExecOptions { output_capacity: Some(64 * 1024), ..StartExecOptions::default() };
         let start = self.engine.docker().start_exec(&self.id, Some(options));
         let started = self.engine.call("run a command in the container", start).await?;
-        let mut tail = Tail::default();
+        let (mut tail, mut said) = (Tail::default(), Said::default());
         let cut = tokio::select! {
-            () = listen(started, &mut tail) => None,
+            () = listen(started, &mut tail, &mut said) => None,
             () = tokio::time::sleep_until(deadline) => Some(false),
             () = interrupted => Some(true),
         };
@@ -107,7 +139,7 @@ impl Exec {
                 if interrupted { Ended::Interrupted { gone } } else { Ended::TimedOut { gone } }
             }
         };
-        Ok(Ran { ended, output: tail.lines() })
+        Ok(Ran { ended, output: tail.lines(), said })
     }
 
     /// The exit code once the output has ended: a command may close its output and go on.
@@ -153,9 +185,10 @@ impl Exec {
     }
 }
 
-async fn listen(started: StartExecResults, tail: &mut Tail) {
+async fn listen(started: StartExecResults, tail: &mut Tail, said: &mut Said) {
     let StartExecResults::Attached { mut output, input: _input } = started else { return };
     while let Some(Ok(piece)) = output.next().await {
+        said.add(&piece);
         tail.add(&piece.into_bytes());
     }
 }

@@ -8,6 +8,7 @@ pub mod discover;
 pub mod engine;
 mod exec;
 pub mod files;
+pub mod functional;
 pub mod images;
 pub mod plan;
 pub mod probes;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_core::plan::Quiesce;
 use mainstay_core::problem::Problem;
+use mainstay_host::functional::CheckWishes;
 use mainstay_host::plan::{HookWish, HookWishes};
 use mainstay_host::survey::Hidden;
 use mainstay_vault::Retention;
@@ -17,6 +18,10 @@ use serde::Deserialize;
 
 use crate::cli::ProbeArgs;
 use crate::span::Span;
+
+mod checks;
+
+pub use checks::CheckConfig;
 
 /// One configuration file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -69,6 +74,9 @@ pub struct Settings {
     pub after_backup: Option<HookCommand>,
     /// How long each of these commands may take; 60s where it is not said.
     pub hook_timeout: Option<Span>,
+    /// What else is asked of the service, to tell whether a version works.
+    #[serde(default)]
+    pub check: Vec<CheckConfig>,
 }
 
 /// How the data is made to stand still for a backup.
@@ -184,6 +192,16 @@ impl Settings {
         Ok(hook_wishes([local, host], project))
     }
 
+    /// What else is asked of the services of a project.
+    ///
+    /// # Errors
+    /// A file that can't be read or understood, a check that can't work.
+    pub fn checks(project_dir: &Path, project: &str) -> Result<CheckWishes, Problem> {
+        let local = read(&project_dir.join(PROJECT_FILE))?;
+        let host = read(Path::new(HOST_FILE))?;
+        checks::wishes([(local, project_dir), (host, Path::new("/etc/mainstay"))], project)
+    }
+
     fn hook(self) -> HookWish {
         HookWish {
             before: self.before_backup.and_then(HookCommand::words),
@@ -209,6 +227,7 @@ impl Settings {
             before_backup: self.before_backup.or(other.before_backup),
             after_backup: self.after_backup.or(other.after_backup),
             hook_timeout: self.hook_timeout.or(other.hook_timeout),
+            check: CheckConfig::nearer(self.check, other.check),
         }
     }
 }
@@ -266,12 +285,17 @@ impl Places {
     }
 }
 
-fn hook_wishes(layers: [Config; 2], project: &str) -> HookWishes {
+/// The services of a project that the files name.
+fn named(layers: [&Config; 2], project: &str) -> BTreeSet<String> {
     let own = |key: &String| match key.split_once('/') {
         Some((of, name)) => (of == project).then(|| name.to_owned()),
         None => Some(key.clone()),
     };
-    let names: BTreeSet<String> = layers.iter().flat_map(|c| c.service.keys().filter_map(own)).collect();
+    layers.iter().flat_map(|c| c.service.keys().filter_map(own)).collect()
+}
+
+fn hook_wishes(layers: [Config; 2], project: &str) -> HookWishes {
+    let names = named([&layers[0], &layers[1]], project);
     let of = |name: &str| {
         let [local, host] = layers.clone().map(|config| config.for_service(project, name));
         local.or(host).hook()
@@ -312,6 +336,7 @@ fn parse(text: &str) -> Result<Config, Problem> {
 
 fn nearest(key: &str) -> Option<&'static str> {
     KEYS.iter()
+        .chain(checks::KEYS)
         .map(|known| (strsim::damerau_levenshtein(key, known), *known))
         .filter(|(distance, known)| *distance <= known.len() / 2)
         .min()

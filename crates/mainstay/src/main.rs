@@ -6,6 +6,7 @@ mod config;
 mod exit;
 mod interrupt;
 mod keeping;
+mod operator;
 mod render;
 mod repository;
 mod span;

@@ -94,6 +94,7 @@ fn plan(kind: Kind) -> Plan {
         still: None,
         room: Vec::new(),
         probes: Probes::default(),
+        checks: Vec::new(),
         limits: Limits::default(),
         baseline: Baseline::default(),
         findings: Vec::new(),

@@ -31,6 +31,7 @@ pub fn plan(kind: Kind) -> Plan {
         still: None,
         room: Vec::new(),
         probes: Probes::default(),
+        checks: Vec::new(),
         limits: Limits::default(),
         measure: false,
         baseline: Baseline::default(),

@@ -1,11 +1,14 @@
 use super::*;
 
+mod checks;
+
 fn expectation(mode: Mode) -> Expectation {
     Expectation {
         mode,
         containers: vec![Expected { name: "app".into(), health_check: true, restart: Restart::Always }],
         inside: true,
         outside: true,
+        checks: Vec::new(),
         startup_ms: 60_000,
         grace_ms: 10_000,
         baseline_errors_per_minute: 0.0,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mainstay_core::problem::Problem;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// Between the request to end and the end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -33,9 +33,14 @@ impl std::fmt::Debug for Output {
 }
 
 /// The group of a child; killed when dropped, unless the child is known to be gone.
-struct Group(Option<Pid>);
+pub struct Group(Option<Pid>);
 
 impl Group {
+    /// The group that a child was made the leader of.
+    pub fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
             // A group that is gone already is what we want.
@@ -69,31 +74,48 @@ pub async fn run(
         return Err(Problem::new("compose-failed", "no command to run"));
     };
     let mut command = Command::new(program);
-    command.args(rest).current_dir(directory).process_group(0).kill_on_drop(true);
-    command
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(rest).current_dir(directory);
     if let Some(host) = docker_host {
         command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
     }
-    let mut child = command.spawn().map_err(|e| not_run(program, directory, &e))?;
-    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let ended = to_its_end(command, limit, input).await;
+    ended.map_err(|e| not_run(program, directory, &e))?.ok_or_else(|| {
+        Problem::new(
+            "compose-timeout",
+            format!("`{}` did not end within {} s and was killed", brief(args), limit.as_secs()),
+        )
+        .advise("see whether the engine answers: `docker ps`")
+    })
+}
+
+/// Runs a command in a group of its own. `None` where its time was up: then the group has been killed.
+///
+/// # Errors
+///
+/// Where it can't be run.
+pub async fn to_its_end(
+    mut command: Command,
+    limit: Duration,
+    input: Option<&[u8]>,
+) -> std::io::Result<Option<Output>> {
+    command
+        .process_group(0)
+        .kill_on_drop(true)
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut group = Group::of(&child);
     let (to, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let all = async { tokio::join!(write(to, input), read(out), read(err), child.wait()) };
     if let Ok(((), stdout, stderr, status)) = tokio::time::timeout(limit, all).await {
         group.0 = None;
-        let status = status.map_err(|e| not_run(program, directory, &e))?;
-        return Ok(Output { code: status.code(), stdout, stderr });
+        return Ok(Some(Output { code: status?.code(), stdout, stderr }));
     }
     group.signal(Signal::TERM);
     let _status = tokio::time::timeout(GRACE, child.wait()).await;
     group.signal(Signal::KILL);
-    Err(Problem::new(
-        "compose-timeout",
-        format!("`{}` did not end within {} s and was killed", brief(args), limit.as_secs()),
-    )
-    .advise("see whether the engine answers: `docker ps`"))
+    Ok(None)
 }
 
 /// A child that doesn't read to the end says why by its exit status.

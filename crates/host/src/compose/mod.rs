@@ -5,7 +5,7 @@
 //! What Compose resolves holds secrets in clear: it is returned and never logged.
 
 pub mod args;
-mod child;
+pub(crate) mod child;
 mod complaint;
 
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mainstay_core::plan::{Hooks, Plan};
-use mainstay_core::redact;
 
+use crate::functional::shown_command as shown;
 use crate::survey::Hidden;
 
 /// What one service wants run in its container around a backup.
@@ -59,14 +59,6 @@ pub(super) fn add(plan: &mut Plan, wishes: &HookWishes) -> Vec<(PathBuf, Hidden<
         service.hooks = Some(hooks);
     }
     commands
-}
-
-/// A command for people: what a shell is given as it stands, else the arguments.
-fn shown(command: &[String]) -> String {
-    redact::line(&match command {
-        [shell, option, text] if shell == "sh" && option == "-c" => text.clone(),
-        other => other.join(" "),
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The plans of runs that change no version: backup, restoration, rollback.
 
 use mainstay_core::event::BackupRecord;
+use mainstay_core::functional::{Before, Check};
 use mainstay_core::plan::{Kind, Plan, Quiesce};
 use mainstay_core::problem::Problem;
 use mainstay_core::verdict::Tier;
@@ -10,6 +11,7 @@ use crate::checks::Wanted;
 use crate::discover::Found;
 use crate::engine::Engine;
 use crate::files::{self, RunDir};
+use crate::survey::Hidden;
 
 /// The checks that matter where nothing is replaced: what they say of the service's state does not stop a
 /// backup or a restoration, which may be just what a broken service needs.
@@ -100,7 +102,18 @@ pub async fn rollback(
     }
     plan.probes = original.probes.clone();
     plan.edits.clone_from(&original.edits);
-    Ok(Draft { plan, files: stored, commands: Vec::new() })
+    let mut commands = Vec::new();
+    for check in &original.checks {
+        let asked = kept.read(check.stored()).map_err(Problem::from)?;
+        commands.push((check.stored(), Hidden(asked)));
+        // What it counted then is of yesterday's data.
+        let before = match check.before {
+            Before::Good { .. } => Before::Good { figure: None },
+            ref other => other.clone(),
+        };
+        plan.checks.push(Check { before, ..check.clone() });
+    }
+    Ok(Draft { plan, files: stored, commands })
 }
 
 async fn look_at_data(

@@ -10,6 +10,7 @@ use super::Wishes;
 use crate::checks::{self, Asked, Wanted};
 use crate::discover::Found;
 use crate::engine::Engine;
+use crate::functional::{self, Planned};
 use crate::probes::{self, Answer};
 use crate::survey::{self, Options, Survey};
 
@@ -23,6 +24,8 @@ pub struct Looked {
     pub survey: Survey,
     /// The probes that answered well, with what they answered: only these can judge a new version.
     pub probes: Probes,
+    /// What else was asked; only where containers are going to be made again.
+    pub checks: Vec<Planned>,
     /// What is needed on disks, and what there is.
     pub room: Vec<Room>,
     /// What the checks say, most severe first.
@@ -66,7 +69,13 @@ pub async fn look(
     let mut findings = checks::run(&survey, &asked, &wanted);
     findings.extend(notes);
     let room = checks::room(&survey, &wanted);
-    Ok(Looked { probes: with_baseline(probes, &asked), survey, room, findings })
+    let checks = if wanted.recreate {
+        functional::look(engine, found, unit, &wishes.checks, &probes).await?
+    } else {
+        Vec::new()
+    };
+    findings.extend(checks.iter().filter_map(Planned::finding));
+    Ok(Looked { probes: with_baseline(probes, &asked), survey, checks, room, findings })
 }
 
 /// The detected probes, with what the operator said instead.

@@ -17,6 +17,7 @@ use mainstay_core::plan::{Plan, Quiesce};
 use mainstay_core::problem::Problem;
 
 use crate::files::{FileError, RunDir};
+use crate::functional::CheckWishes;
 use crate::survey::Hidden;
 
 pub use hooks::{HookWish, HookWishes};
@@ -49,6 +50,8 @@ pub struct Wishes {
     pub still: Option<Quiesce>,
     /// What is run in the services' containers around a backup.
     pub hooks: HookWishes,
+    /// What else is asked of the services.
+    pub checks: CheckWishes,
     /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
     pub added_before: Option<u64>,
     /// Checks to override.
@@ -64,7 +67,7 @@ pub struct Draft {
     pub plan: Plan,
     /// The bytes of each edited file, in the order of the plan's edits.
     pub files: Vec<Bytes>,
-    /// The commands of the plan's hooks, with the names under which the run's directory keeps them.
+    /// The commands of the plan's hooks and what its checks ask, with the names under which the run's directory keeps them.
     pub commands: Vec<(PathBuf, Hidden<Vec<u8>>)>,
 }
 

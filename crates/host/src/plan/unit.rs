@@ -45,6 +45,7 @@ pub(super) async fn plan(
         limits: limits(survey, wishes),
         baseline: Baseline { errors_per_minute: errors },
         probes: looked.probes,
+        checks: Vec::new(),
         findings: looked.findings,
         forced: wishes.forced.clone(),
     }

@@ -12,9 +12,9 @@ use crate::checks::Wanted;
 use crate::compose::Compose;
 use crate::discover::Found;
 use crate::engine::Engine;
-use crate::files;
 use crate::images::{self, Reference, Remote};
 use crate::survey::{self, Hidden, Resolved};
+use crate::{files, functional};
 
 /// What to update to, and what to add on the way.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,7 @@ pub async fn update(
         Wanted { backup: true, recreate: true, hooks: wishes.hooks.any(&unit), ..Wanted::default() };
     let mut looked = look(engine, found, &unit, wishes, &wanted_checks).await?;
     looked.findings.extend(notes);
+    let checks = std::mem::take(&mut looked.checks);
     let mut plan = unit::plan(engine, found, looked, wishes, Kind::Update).await;
     for (service, image) in plan.unit.services.iter_mut().zip(images) {
         service.to = image;
@@ -76,7 +77,8 @@ pub async fn update(
     }
     plan.edits = edits.iter().enumerate().map(|(index, edit)| file_edit(index, edit)).collect();
     let files = edits.into_iter().map(|e| Bytes { before: existing(&e), after: e.after }).collect();
-    let commands = hooks::add(&mut plan, &wishes.hooks);
+    let mut commands = hooks::add(&mut plan, &wishes.hooks);
+    commands.extend(functional::add(&mut plan, checks));
     Ok(Draft { plan, files, commands })
 }
 

@@ -10,10 +10,12 @@ mod outside;
 mod tls;
 mod wire;
 
+use std::path::Path;
 use std::time::Instant;
 
 use mainstay_core::redact;
 
+pub(crate) use inside::addresses;
 pub use inside::inside;
 pub(crate) use outside::shown;
 pub use outside::{Outside, outside};
@@ -84,12 +86,17 @@ impl Answer {
     }
 }
 
+/// TLS for another client, by the rules of these questions. Reads the system's roots and the file.
+pub(crate) fn tls_client(ca: Option<&Path>) -> Result<rustls::ClientConfig, String> {
+    tls::client(ca)
+}
+
 fn elapsed_ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Text that the other side chose, as it may be shown: one line, short, redacted.
-fn presentable(text: &str) -> String {
+pub(crate) fn presentable(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut shown: String = plain.trim().chars().take(SHOWN_CHARS).collect();
     if plain.trim().chars().count() > SHOWN_CHARS {

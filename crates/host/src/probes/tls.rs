@@ -93,6 +93,17 @@ impl Trust {
     }
 }
 
+/// How a client of another library connects as a question does: the same roots, the same own authority.
+pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let trust = Trust::new(ca)?;
+    let recorder = Arc::new(Recorder {
+        verifier: Arc::clone(&trust.verifier),
+        own: trust.own.clone(),
+        seen: Mutex::default(),
+    });
+    trust.config(&recorder).map_err(|error| format!("TLS can't be set up: {error}"))
+}
+
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let name = file.display();
     let bytes = std::fs::read(file).map_err(|e| format!("the CA file {name} can't be read: {e}"))?;

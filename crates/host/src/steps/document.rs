@@ -12,6 +12,7 @@ use mainstay_vault::{Access, Location};
 
 use super::trouble::engine_step;
 use super::{Done, Host};
+use crate::files::RunDir;
 
 /// The backups that a run may have taken, with the words for them.
 const BACKUPS: &[(Step, &str)] = &[
@@ -29,10 +30,18 @@ impl Host {
     pub(super) fn document(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let info = backup_info(permit.run(), context.plan, context.state, &self.access);
         self.run.write("BACKUP_INFO.txt", info.as_bytes()).map_err(|e| engine_step(e.into()))?;
-        let report = report(permit.run(), context.plan, context.state);
+        let report = report(permit.run(), context.plan, context.state) + &pictures(&self.run);
         self.run.write("report.txt", report.as_bytes()).map_err(|e| engine_step(e.into()))?;
         Ok(Fact::Nothing)
     }
+}
+
+/// The pictures that were taken of pages.
+fn pictures(run: &RunDir) -> String {
+    let Ok(entries) = std::fs::read_dir(run.path().join("screenshots")) else { return String::new() };
+    let mut paths: Vec<String> = entries.flatten().map(|entry| entry.path().display().to_string()).collect();
+    paths.sort();
+    paths.iter().fold("\nPages, before and after:\n\n".to_owned(), |text, path| text + "  " + path + "\n")
 }
 
 /// How to get at the backups of a run with stock `restic` and `docker` alone.

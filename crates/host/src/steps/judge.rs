@@ -9,7 +9,7 @@ use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::{Cause, Failure};
-use mainstay_core::watch::Mode;
+use mainstay_core::watch::{ExpectedCheck, Mode};
 use mainstay_runner::Context;
 
 use super::containers::present;
@@ -18,6 +18,7 @@ use super::{Done, Host, now};
 use crate::compose::Compose;
 use crate::discover::CONFIG_HASH;
 use crate::engine::Engine;
+use crate::functional::{self, Asking};
 use crate::watch::meter::Pace;
 use crate::watch::{self, End, Setup, Subject};
 
@@ -74,7 +75,11 @@ impl Host {
             .into_iter()
             .map(|(service, listed)| Subject { service, container: listed.container })
             .collect();
-        let setup = Setup { engine: &self.engine, plan, subjects: &subjects, mode, limit, since };
+        let checks = self.checks(step, context)?;
+        let measured = state.measured();
+        let engine = &self.engine;
+        let setup =
+            Setup { engine, plan, subjects: &subjects, checks: &checks, measured, mode, limit, since };
         let total = u64::try_from(limit.as_millis()).ok();
         let mut tell = |elapsed: Duration, missing: &[String]| {
             let what = missing.first().cloned().unwrap_or_else(|| "all is well".to_owned());
@@ -82,7 +87,24 @@ impl Host {
             context.progress(&Progress::of(step, what, done, total, ProgressUnit::Millis));
         };
         let stop = || Self::cancelled(&self.interrupt, state);
-        self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)
+        let observed = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop));
+        let (end, findings) = observed.map_err(engine_step)?;
+        findings.into_iter().for_each(|finding| context.observe(finding));
+        Ok(end)
+    }
+
+    /// The functional checks that are asked in a step.
+    fn checks(
+        &self,
+        step: Step,
+        context: &Context<'_>,
+    ) -> Result<Vec<(ExpectedCheck, Asking)>, Box<Failure>> {
+        let tier = context.state.turned_back().map(|(tier, _)| tier);
+        let when = if step == Step::VerifyOld { "old" } else { "new" };
+        let operator = self.operator.as_ref();
+        let all = functional::prepare(&self.engine, context.plan, &self.run, operator, when);
+        let expected = |asking: Asking| Some((ExpectedCheck::of(&asking.check, step, tier)?, asking));
+        Ok(all.map_err(engine_step)?.into_iter().filter_map(expected).collect())
     }
 
     fn downtime(&self) -> Option<u64> {

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::engine::Engine;
 use crate::files::RunDir;
+use crate::functional::Operator;
 use crate::watch::meter::Meter;
 
 pub use document::backup_info;
@@ -48,6 +49,7 @@ pub struct Host {
     run: RunDir,
     interrupt: Arc<AtomicUsize>,
     meter: Option<Meter>,
+    operator: Option<Operator>,
     /// Opened at the first backup, because opening derives a key, which takes a good part of a second: not in
     /// the downtime.
     vault: Option<Arc<Vault>>,
@@ -63,7 +65,13 @@ impl Host {
         run: RunDir,
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
-        Self { engine, runtime, access, run, interrupt, meter: None, vault: None }
+        Self { engine, runtime, access, run, interrupt, meter: None, operator: None, vault: None }
+    }
+
+    /// With somebody to answer questions.
+    #[must_use]
+    pub fn with_operator(self, operator: Option<Operator>) -> Self {
+        Self { operator, ..self }
     }
 
     /// The repository, if a step has opened it.

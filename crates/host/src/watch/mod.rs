@@ -3,6 +3,7 @@
 //! Invariant: every source of signals ends with the observation, however that ends. Engine events wake it up;
 //! nothing is slept through. It changes nothing and decides nothing.
 
+mod checks;
 mod containers;
 mod health;
 mod logs;
@@ -11,16 +12,19 @@ mod probing;
 
 use std::time::{Duration, Instant};
 
+use mainstay_core::baseline::Measured;
+use mainstay_core::finding::Finding;
 use mainstay_core::plan::{ContainerRef, Plan};
 use mainstay_core::problem::Problem;
 use mainstay_core::redact;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::Failure;
-use mainstay_core::watch::{Expectation, Judge, Judgement, Mode, Signal};
-use tokio::sync::mpsc;
+use mainstay_core::watch::{Expectation, ExpectedCheck, Judge, Judgement, Mode, Signal, Stage};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::engine::Engine;
+use crate::functional::Asking;
 
 pub use logs::{errors_per_minute, tail};
 
@@ -50,6 +54,10 @@ pub struct Setup<'a> {
     pub plan: &'a Plan,
     /// The containers.
     pub subjects: &'a [Subject],
+    /// The functional checks, each as it is expected to be answered.
+    pub(crate) checks: &'a [(ExpectedCheck, Asking)],
+    /// What was normal just before the cutover.
+    pub measured: Option<&'a Measured>,
     /// Coming up, or going on.
     pub mode: Mode,
     /// How long; for [`Mode::Start`] what is left of the startup limit.
@@ -69,7 +77,8 @@ pub enum End {
     Interrupted(Vec<String>),
 }
 
-/// Observes until it is decided, the time is up, or the caller wants to stop.
+/// Observes until it is decided, the time is up, or the caller wants to stop. Beside the end comes what is worth a
+/// warning although it did not decide.
 ///
 /// # Errors
 ///
@@ -78,9 +87,10 @@ pub async fn observe(
     setup: &Setup<'_>,
     tell: &mut dyn FnMut(Duration, &[String]),
     interrupted: &dyn Fn() -> bool,
-) -> Result<End, Problem> {
+) -> Result<(End, Vec<Finding>), Problem> {
     let mut expected = expectation(setup);
     let (sender, mut receiver) = mpsc::channel(QUEUE);
+    let (tell_stage, stage) = watch::channel(Stage::Starting);
     let mut sources = JoinSet::new();
     for subject in setup.subjects {
         expected.containers.push(containers::expected(setup.engine, subject).await?);
@@ -89,13 +99,14 @@ pub async fn observe(
     health::spawn(&mut sources, setup, &sender);
     logs::spawn(&mut sources, setup, &sender);
     probing::spawn(&mut sources, setup, &sender);
+    checks::spawn(&mut sources, setup, &sender, &stage);
     drop(sender);
     let mut judge = Judge::new(expected);
-    let end = follow(setup, &mut judge, &mut receiver, tell, interrupted).await;
+    let end = follow(setup, &mut judge, &mut receiver, &tell_stage, tell, interrupted).await;
     sources.shutdown().await;
     Ok(match end {
-        End::Bad(failure) => End::Bad(Box::new(with_last_lines(setup, *failure).await)),
-        end => end,
+        End::Bad(failure) => (End::Bad(Box::new(with_last_lines(setup, *failure).await)), Vec::new()),
+        end => (end, judge.findings()),
     })
 }
 
@@ -107,6 +118,7 @@ fn expectation(setup: &Setup<'_>) -> Expectation {
         containers: Vec::new(),
         inside: plan.probes.inside.is_some(),
         outside: plan.probes.outside.is_some(),
+        checks: setup.checks.iter().map(|(expected, _)| expected.clone()).collect(),
         startup_ms: if watching { plan.limits.startup_ms } else { millis },
         grace_ms: plan.limits.probe_grace_ms,
         baseline_errors_per_minute: plan.baseline.errors_per_minute,
@@ -117,6 +129,7 @@ async fn follow(
     setup: &Setup<'_>,
     judge: &mut Judge,
     receiver: &mut mpsc::Receiver<Signal>,
+    tell_stage: &watch::Sender<Stage>,
     tell: &mut dyn FnMut(Duration, &[String]),
     interrupted: &dyn Fn() -> bool,
 ) -> End {
@@ -137,6 +150,8 @@ async fn follow(
             let failure = judge.at_the_end(now());
             return failure.map_or_else(|| End::Good(judge.remarks(now())), |f| End::Bad(Box::new(f)));
         }
+        let stage = judge.stage(now());
+        tell_stage.send_if_modified(|known| std::mem::replace(known, stage) != stage);
         if interrupted() {
             return End::Interrupted(judge.remarks(now()));
         }

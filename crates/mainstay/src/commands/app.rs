@@ -135,6 +135,7 @@ impl App {
             still: None,
             added_before: self.added_before(found),
             hooks: Settings::hooks(&project.directory, &project.name)?,
+            checks: Settings::checks(&project.directory, &project.name)?,
             forced: Vec::new(),
             repository: Repositories::of(&self.global, &self.state, Some(&project.directory))?
                 .access

@@ -21,6 +21,9 @@ pub fn check(app: &mut App, args: &CheckArgs) -> Result<u8, Stop> {
     for line in looked.room.iter().map(words::room) {
         app.show.say(&line);
     }
+    for line in looked.checks.iter().map(words::checks::asked) {
+        app.show.say(&line);
+    }
     app.show.findings(&looked.findings);
     let required = looked.findings.iter().filter(|f| f.severity == Severity::Required).count();
     let warnings = looked.findings.iter().filter(|f| f.severity == Severity::Warning).count();

@@ -7,6 +7,7 @@ use super::app::App;
 use super::{copy, run, show};
 use crate::cli::ResumeArgs;
 use crate::exit::{DONE, Stop};
+use crate::operator;
 use crate::state::journal_problem;
 
 /// Resumes a run.
@@ -40,7 +41,9 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
     let directory = RunDir::open(app.state.path(), &id).map_err(Problem::from)?;
     app.show.plan(&plan, Some(&id), &[]);
     let repositories = app.repositories(Some(&plan.unit.project.directory))?.begun_with(&directory)?;
-    let code = run::perform(app, engine, &mut journal, &lock, &id, directory, &repositories.access)?;
+    let operator = operator::at_terminal(&*app.show);
+    let code =
+        run::perform(app, (engine, operator), &mut journal, &lock, &id, directory, &repositories.access)?;
     drop(lock);
     Ok(copy::afterwards(app, &repositories, code))
 }

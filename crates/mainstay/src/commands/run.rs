@@ -10,6 +10,7 @@ use mainstay_core::step::Step;
 use mainstay_core::verdict::Tier;
 use mainstay_host::engine::Engine;
 use mainstay_host::files::RunDir;
+use mainstay_host::functional::Operator;
 use mainstay_host::plan::Draft;
 use mainstay_host::steps::{Host, now, vault_problem};
 use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
@@ -19,6 +20,7 @@ use super::app::App;
 use super::choose::Watch;
 use super::{copy, housekeeping};
 use crate::exit::{NEEDS_PERSON, Stop};
+use crate::operator;
 use crate::render::words;
 use crate::repository::{self, Repositories};
 use crate::state::journal_problem;
@@ -67,7 +69,8 @@ pub fn carry_out(app: &mut App, ready: Ready, draft: &Draft, yes: bool) -> Resul
     let Ready { engine, mut journal, lock } = ready;
     let entry = journal.start(&run, &draft.plan, now()).map_err(|e| Stop::untouched(journal_problem(&e)))?;
     app.show.entry(&entry);
-    let code = perform(app, engine, &mut journal, &lock, &run, directory, &repositories.access)?;
+    let operator = if yes { None } else { operator::at_terminal(&*app.show) };
+    let code = perform(app, (engine, operator), &mut journal, &lock, &run, directory, &repositories.access)?;
     // Others may begin a run: what comes now touches no service.
     drop(lock);
     Ok(copy::afterwards(app, &repositories, code))
@@ -101,10 +104,10 @@ fn read_back(app: &App, plan: &Plan, access: &Access) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Performs a run that the journal holds, to its end.
+/// Performs a run that the journal holds, to its end, with whoever can be asked meanwhile.
 pub fn perform(
     app: &mut App,
-    engine: Engine,
+    (engine, operator): (Engine, Option<Operator>),
     journal: &mut Journal,
     _lock: &Lock,
     run: &str,
@@ -112,7 +115,8 @@ pub fn perform(
     access: &Access,
 ) -> Result<u8, Stop> {
     let handle = app.runtime.handle().clone();
-    let mut host = Host::new(engine.clone(), handle, access.clone(), directory, app.interrupt.flag());
+    let mut host = Host::new(engine.clone(), handle, access.clone(), directory, app.interrupt.flag())
+        .with_operator(operator);
     let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
         problem: run_problem(run, &error),
         code: NEEDS_PERSON,

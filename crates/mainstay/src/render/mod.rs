@@ -38,6 +38,10 @@ pub trait Show: Observer {
     fn progress_ended(&mut self);
     /// A remark.
     fn say(&mut self, text: &str);
+    /// What has to be done before somebody else writes on the terminal in the middle of a step; `None` where nobody may.
+    fn clear_the_way(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
+        None
+    }
     /// The end of the command.
     fn ended(&mut self, ending: &Ending<'_>);
 }

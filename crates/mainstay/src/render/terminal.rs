@@ -1,6 +1,7 @@
 //! For people: a line a step, colours and a progress bar on a terminal, plain lines when piped.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -25,8 +26,28 @@ const BOLD: Style = Style::new().bold();
 pub struct Terminal {
     phase: Option<Phase>,
     step_began: Option<Timestamp>,
-    bar: Option<ProgressBar>,
+    bar: Bar,
     plan: Option<Box<Plan>>,
+}
+
+/// The line that moves, if there is one. Whoever asks a question takes it away.
+#[derive(Clone, Debug, Default)]
+struct Bar(Arc<Mutex<Option<ProgressBar>>>);
+
+impl Bar {
+    fn lock(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, bar: Option<ProgressBar>) {
+        *self.lock() = bar;
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = self.lock().take() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// A line on standard error that moves, if that is a terminal.
@@ -49,7 +70,7 @@ impl Terminal {
             // A closed pipe must not stop a run in the middle: what can't be shown is still in the journal.
             let _ = writeln!(anstream::stdout().lock(), "{text}");
         };
-        match &self.bar {
+        match &*self.bar.lock() {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
@@ -73,13 +94,11 @@ impl Terminal {
             self.line(&format!("{BOLD}{phase}{BOLD:#}"));
         }
         self.step_began = Some(at);
-        self.bar = bar(step.name());
+        self.bar.set(bar(step.name()));
     }
 
     fn end(&mut self, step: Step, outcome: &Outcome, at: Timestamp) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.bar.clear();
         let took = self.step_began.take().map_or(String::new(), |began| words::millis(at.since(began)));
         match outcome {
             Outcome::Done { fact } => {
@@ -146,10 +165,10 @@ impl Observer for Terminal {
 
     fn progress(&mut self, progress: &Progress) {
         // Outside of a run no step has begun.
-        if self.bar.is_none() && self.step_began.is_none() {
-            self.bar = bar(progress.step.name());
+        if self.step_began.is_none() && self.bar.lock().is_none() {
+            self.bar.set(bar(progress.step.name()));
         }
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &*self.bar.lock() {
             bar.set_message(format!("{}: {}", progress.step, words::progress(progress)));
         }
     }
@@ -181,13 +200,16 @@ impl Show for Terminal {
     }
 
     fn progress_ended(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.bar.clear();
     }
 
     fn say(&mut self, text: &str) {
         self.line(text);
+    }
+
+    fn clear_the_way(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
+        let bar = self.bar.clone();
+        Some(Box::new(move || bar.clear()))
     }
 
     fn ended(&mut self, ending: &Ending<'_>) {

@@ -10,6 +10,8 @@ use mainstay_core::verdict::Conclusion;
 
 use crate::span::Span;
 
+pub mod checks;
+
 /// A number of bytes, in units of 1000.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
@@ -185,6 +187,7 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         Some(p) => lines.push(format!("  outside   {} (from {})", p.url, p.detected_from)),
         None => lines.push("  outside   nothing to ask: no URL is known (--url)".into()),
     }
+    lines.extend(plan.checks.iter().map(checks::planned));
     let start = millis(plan.limits.startup_ms);
     match plan.kind {
         Kind::Update => {

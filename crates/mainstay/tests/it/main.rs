@@ -10,6 +10,8 @@
 mod backups;
 mod copies;
 mod edits;
+mod functional;
+mod functional_browser;
 mod interrupted;
 mod kept;
 mod lab;

@@ -74,14 +74,19 @@ fn http(
 
 /// Lets `TAG` of a repository of a test's own mean what a tag of the fixture means.
 pub fn publish(repository: &str, tag: &str, fixture_tag: &str) {
+    publish_as(("fixture", fixture_tag), repository, tag);
+}
+
+/// Lets `TAG` of a repository of a test's own mean what a tag of one of the lab's images means.
+pub fn publish_as((image, of): (&str, &str), repository: &str, tag: &str) {
     let kind = "application/vnd.docker.distribution.manifest.v2+json";
-    let path = format!("/v2/lab/fixture/manifests/{fixture_tag}");
+    let path = format!("/v2/lab/{image}/manifests/{of}");
     let (head, manifest) = http(REGISTRY, "GET", &path, &format!("Accept: {kind}\r\n"), "").unwrap();
     assert!(head.contains("200 OK"), "{head}");
     let parsed: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let layers = parsed["layers"].as_array().unwrap().iter();
     for digest in layers.chain([&parsed["config"]]).map(|blob| blob["digest"].as_str().unwrap()) {
-        let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}&from=lab/fixture");
+        let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}&from=lab/{image}");
         let (head, _) = http(REGISTRY, "POST", &path, "", "").unwrap();
         assert!(head.contains("201"), "{head}");
     }
