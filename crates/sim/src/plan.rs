@@ -96,6 +96,7 @@ fn plan(kind: Kind) -> Plan {
         probes: Probes::default(),
         limits: Limits::default(),
         baseline: Baseline::default(),
+        logs: Default::default(),
         findings: Vec::new(),
         forced: Vec::new(),
     }

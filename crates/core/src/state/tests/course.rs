@@ -332,7 +332,14 @@ fn a_watch_that_was_cut_short_is_told() {
     let mut run = Run::new(update());
     run.until_begun(Watch);
     run.interrupt();
-    let fact = Fact::Watched { watched_ms: 1, cut_short: true, observations: Vec::new() };
+    let fact = Fact::Watched {
+        watched_ms: 1,
+        cut_short: true,
+        early: false,
+        observations: Vec::new(),
+        before: None,
+        during: None,
+    };
     run.end(Watch, Outcome::Done { fact });
     assert_eq!(run.finish(usual).1, Conclusion::Kept { warnings: true });
 }
