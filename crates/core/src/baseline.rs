@@ -120,6 +120,19 @@ pub struct Amount {
     pub limit: u64,
 }
 
+impl Baseline {
+    /// Everything that is known from before: what was measured just before the cutover, and what earlier runs saw.
+    #[must_use]
+    pub fn before(&self, measured: Option<&Measured>) -> Sample {
+        let mut before = measured.and_then(|m| m.sample.as_deref()).cloned().unwrap_or_default();
+        if let Some(earlier) = &self.earlier {
+            before = before.worst(earlier);
+        }
+        before.errors_per_minute = before.errors_per_minute.max(self.errors_per_minute);
+        before
+    }
+}
+
 impl Sample {
     /// What was seen at its worst, in this and another sample of the same service: what happened before can't
     /// condemn.
@@ -197,6 +210,7 @@ mod tests {
     fn what_an_earlier_version_wrote_is_read() {
         let baseline: Baseline = serde_json::from_str(r#"{"errors_per_minute":0.5}"#).unwrap();
         assert_eq!(baseline, Baseline { errors_per_minute: 0.5, earlier: None });
+        assert_eq!(baseline.before(None).errors_per_minute, 0.5);
         assert_eq!(serde_json::from_str::<Measured>("{}").unwrap(), Measured::default());
         let all = sample(&[("a", 1.0)], 10, 7);
         let text = serde_json::to_string(&all).unwrap();

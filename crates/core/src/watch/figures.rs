@@ -37,7 +37,7 @@ impl Figures {
         match signal {
             Signal::Log { container, line } => return self.logs.read(at, container, line),
             Signal::Probe { place, ok: true, millis, .. } => {
-                self.answers.entry(*place).or_default().see(at, *millis);
+                self.answered(at, *place, *millis);
             }
             Signal::Usage { container, readings } => {
                 for reading in readings {
@@ -51,6 +51,11 @@ impl Figures {
             _ => {}
         }
         None
+    }
+
+    /// Takes in how long a good answer took.
+    pub fn answered(&mut self, at: Millis, place: Place, millis: Millis) {
+        self.answers.entry(place).or_default().see(at, millis);
     }
 
     /// Good answers so far at the place where there are the fewest.

@@ -16,7 +16,7 @@ use super::containers::present;
 use super::trouble::engine_step;
 use super::{Done, Host, now};
 use crate::compose::Compose;
-use crate::discover::CONFIG_HASH;
+use crate::discover::{CONFIG_HASH, ListedContainer};
 use crate::engine::Engine;
 use crate::watch::meter::Pace;
 use crate::watch::{self, End, Setup, Subject};
@@ -35,7 +35,7 @@ impl Host {
         let since = Timestamp(context.begun_at.0 - 1_000 - i64::try_from(starting).unwrap_or(0));
         let end = self.observe(step, Mode::Start, limit, since, context)?;
         let observations = match end {
-            End::Good(remarks) => remarks,
+            End::Good(seen) => seen.remarks,
             End::Bad(failure) => return Err(failure),
             End::Interrupted(_) => return Err(interrupted()),
         };
@@ -51,13 +51,23 @@ impl Host {
         let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
         let limit = Duration::from_millis(deadline.since(now()).min(context.plan.limits.watch_ms));
         let begun = context.begun_at;
+        let before = context.plan.baseline.before(context.state.measured());
         let end = self.observe(Step::Watch, Mode::Watch, limit, now(), context)?;
         let watched_ms = now().since(begun);
-        match end {
-            End::Good(observations) => Ok(Fact::Watched { watched_ms, cut_short: false, observations }),
-            End::Interrupted(observations) => Ok(Fact::Watched { watched_ms, cut_short: true, observations }),
-            End::Bad(failure) => Err(failure),
-        }
+        let (seen, cut_short) = match end {
+            End::Good(seen) => (seen, false),
+            End::Interrupted(seen) => (seen, true),
+            End::Bad(failure) => return Err(failure),
+        };
+        seen.warnings.into_iter().for_each(|finding| context.observe(finding));
+        Ok(Fact::Watched {
+            watched_ms,
+            cut_short,
+            early: seen.early,
+            observations: seen.remarks,
+            before: Some(Box::new(before)),
+            during: Some(Box::new(seen.sample)),
+        })
     }
 
     fn observe(
@@ -69,12 +79,9 @@ impl Host {
         context: &mut Context<'_>,
     ) -> Result<End, Box<Failure>> {
         let (plan, state) = (context.plan, context.state);
-        let listed = self.runtime.block_on(present(&self.engine, plan)).map_err(engine_step)?;
-        let subjects: Vec<Subject> = listed
-            .into_iter()
-            .map(|(service, listed)| Subject { service, container: listed.container })
-            .collect();
-        let setup = Setup { engine: &self.engine, plan, subjects: &subjects, mode, limit, since };
+        let subjects = self.subjects(plan).map_err(engine_step)?;
+        let before = plan.baseline.before(state.measured());
+        let setup = Setup { engine: &self.engine, plan, subjects: &subjects, mode, limit, since, before };
         let total = u64::try_from(limit.as_millis()).ok();
         let mut tell = |elapsed: Duration, missing: &[String]| {
             let what = missing.first().cloned().unwrap_or_else(|| "all is well".to_owned());
@@ -83,6 +90,14 @@ impl Host {
         };
         let stop = || Self::cancelled(&self.interrupt, state);
         self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)
+    }
+
+    /// The containers of the unit, as they are now.
+    pub(super) fn subjects(&self, plan: &Plan) -> Result<Vec<Subject>, Problem> {
+        let listed = self.runtime.block_on(present(&self.engine, plan))?;
+        let subject =
+            |(service, listed): (String, ListedContainer)| Subject { service, container: listed.container };
+        Ok(listed.into_iter().map(subject).collect())
     }
 
     fn downtime(&self) -> Option<u64> {

@@ -30,6 +30,7 @@ use tokio::runtime::Handle;
 use crate::engine::Engine;
 use crate::files::RunDir;
 use crate::watch::meter::Meter;
+use crate::watch::sampling::Sampling;
 
 pub use document::backup_info;
 pub use rate::Rate;
@@ -48,6 +49,7 @@ pub struct Host {
     run: RunDir,
     interrupt: Arc<AtomicUsize>,
     meter: Option<Meter>,
+    sampling: Option<Sampling>,
     /// Opened at the first backup, because opening derives a key, which takes a good part of a second: not in
     /// the downtime.
     vault: Option<Arc<Vault>>,
@@ -63,7 +65,7 @@ impl Host {
         run: RunDir,
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
-        Self { engine, runtime, access, run, interrupt, meter: None, vault: None }
+        Self { engine, runtime, access, run, interrupt, meter: None, sampling: None, vault: None }
     }
 
     /// The repository, if a step has opened it.
@@ -84,6 +86,7 @@ impl Host {
     }
 
     fn step(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        self.keep_sampling(permit.step(), context);
         match permit.step() {
             Step::Confirm => self.confirm(context),
             Step::KeepImage => self.keep_image(context),
