@@ -32,6 +32,10 @@ enum Open {
     Plain,
     /// A Python traceback, whose message comes below its frames.
     Python,
+    /// Another traceback that belongs to the same event.
+    Chained,
+    /// It was said what the event is about: a traceback is another event.
+    Told,
     /// A Rust panic, whose message is the next line.
     Rust,
     /// A Go panic or dump, whose frames are not indented.
@@ -49,6 +53,9 @@ static GO_BODY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?:goroutine [0-9]+ .*:|created by \S.*|\[signal .*\]|exit status [0-9]+|[\w./*()·{}$\[\]-]+\(.*\)|\.\.\.additional frames elided\.\.\.)$",
     )
+});
+static CHAINED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(?:During handling of the above exception|The above exception was the direct cause)")
 });
 /// What is never the beginning of an event, whatever came before.
 static NEVER_A_HEAD: LazyLock<RegexSet> = LazyLock::new(|| {
@@ -70,8 +77,6 @@ static NEVER_A_HEAD: LazyLock<RegexSet> = LazyLock::new(|| {
         r"^stack backtrace:$",
         r"^\s+\^+\s*$",
         r"^Node\.js v[0-9]",
-        // Python, between two tracebacks
-        r"^(?:During handling of the above exception|The above exception was the direct cause)",
         r#"^\s+File ".*", line [0-9]+"#,
     ])
     .expect("the patterns are constants that the tests compile")
@@ -96,7 +101,9 @@ impl Folder {
             return Part::Body;
         }
         let part = if self.any { self.part(line) } else { Part::Head };
-        let opened = if PYTHON.is_match(line) {
+        let opened = if CHAINED.is_match(line) {
+            Some(Open::Chained)
+        } else if PYTHON.is_match(line) {
             Some(Open::Python)
         } else if RUST.is_match(line) {
             Some(Open::Rust)
@@ -108,26 +115,30 @@ impl Folder {
         self.open = match (opened, part) {
             (Some(open), _) => open,
             (None, Part::Body) => self.open,
-            (None, Part::Head | Part::Core) => Open::Plain,
+            (None, Part::Head) => Open::Plain,
+            (None, Part::Core) => Open::Told,
         };
         (self.any, self.blank) = (true, false);
         part
     }
 
     fn part(&self, line: &str) -> Part {
-        if NEVER_A_HEAD.is_match(line) || (GO.is_match(line) && self.open == Open::Go) {
+        if NEVER_A_HEAD.is_match(line)
+            || CHAINED.is_match(line)
+            || (GO.is_match(line) && self.open == Open::Go)
+        {
             return Part::Body;
         }
         let indented = line.starts_with([' ', '\t']);
         match self.open {
-            Open::Python if PYTHON.is_match(line) => Part::Body,
+            Open::Python | Open::Chained if PYTHON.is_match(line) => Part::Body,
             Open::Python if indented => Part::Body,
             Open::Python | Open::Rust => Part::Core,
             Open::Go if indented || GO_BODY.is_match(line) => Part::Body,
             // A traceback below the message that was logged with it.
             Open::Plain if !self.blank && PYTHON.is_match(line) => Part::Body,
-            Open::Plain if indented && !self.blank => Part::Body,
-            Open::Plain | Open::Go => Part::Head,
+            Open::Plain | Open::Told | Open::Chained if indented && !self.blank => Part::Body,
+            Open::Plain | Open::Told | Open::Chained | Open::Go => Part::Head,
         }
     }
 }

@@ -10,11 +10,17 @@ use crate::finding::{Finding, Severity};
 use crate::problem::Problem;
 use crate::verdict::{DataDoubt, Failure};
 
+/// Figures that last are spoken of after this long, or a third of the window.
+const WORRY: Millis = 600_000;
+
 impl Judge {
     pub(super) fn figures_decide(&self, now: Millis) -> Option<(Problem, DataDoubt)> {
         if let Some(line) = &self.fatal {
             let problem = Problem::new("version-log-fatal", "its log shows a line that `log_fatal` names");
-            return Some((problem.because(line), DataDoubt::Possible));
+            let problem = problem
+                .because(line)
+                .advise("if a good version prints it, too, change `log_fatal` in mainstay.toml");
+            return Some((problem, DataDoubt::Possible));
         }
         let expected = &self.expected;
         let left = expected.watch_ms.saturating_sub(now);
@@ -32,6 +38,14 @@ impl Judge {
         let lasting = lasting.or_else(|| resources::last(figures, before, now));
         let (problem, doubt) = lasting.or_else(|| latency::last(figures, before, now))?;
         Some(self.failure(problem, doubt))
+    }
+
+    /// What would decide if the window ended now, once enough of it is over to say so; for people.
+    #[must_use]
+    pub fn worry(&self, now: Millis) -> Option<String> {
+        let enough = now >= WORRY.min(self.expected.watch_ms / 3) && self.expected.mode == Mode::Watch;
+        let failure = enough.then(|| self.at_the_end(now)).flatten()?;
+        Some(format!("if it stays so, it is rolled back at the end: {}", failure.problem.what))
     }
 
     /// Worth reporting although it did not decide, for people.

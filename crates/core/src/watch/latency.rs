@@ -12,13 +12,14 @@ use crate::verdict::DataDoubt;
 const TIMES: u64 = 2;
 /// and only if it is so much more that somebody may notice, in milliseconds.
 const NOTICEABLE_MS: u64 = 100;
-/// Fewer answers than these say nothing: before, and in the last third of the window.
-const FEWEST_BEFORE: usize = 10;
-const FEWEST_LATELY: usize = 5;
-/// One in so many answers has to be slow,
-const SHARE: usize = 20;
+/// Fewer answers than these before say nothing.
+const FEWEST: usize = 5;
+/// So many of a hundred answers have to be slow, for so many were slower than 95 of 100 before,
+const SHARE: usize = 5;
 /// and so many at the least.
 const SLOW: usize = 3;
+/// If none of `n` answers was slow, up to `3 / n` of all may be (the rule of three, at 95 %).
+const RULE_OF_THREE: usize = 3;
 
 /// The times of the good answers at one place.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +58,8 @@ impl Answers {
         let allowed = (TIMES * before.p95_ms).max(before.p95_ms + NOTICEABLE_MS);
         let late = self.since(begin);
         let slow = self.times.iter().filter(|(at, took)| *at >= begin && *took > allowed).count();
-        let enough = before.count >= FEWEST_BEFORE && late.count >= FEWEST_LATELY;
-        (enough && slow >= SLOW && slow * SHARE >= late.count).then_some(late)
+        let known = before.count >= FEWEST && slow * before.count >= late.count * RULE_OF_THREE;
+        (known && slow >= SLOW && slow * 100 >= late.count * SHARE).then_some(late)
     }
 }
 

@@ -230,6 +230,15 @@ fn a_storm_of_errors_decides_at_the_end_and_the_same_storm_before_forgives() {
 }
 
 #[test]
+fn what_would_decide_at_the_end_is_spoken_of_before() {
+    let mut judge = working(Mode::Watch);
+    (0..200).for_each(|n| judge.see(n * 1_000, log("ERROR something is wrong")));
+    assert_eq!(judge.worry(199_999), None, "a third of the window is not over");
+    assert!(judge.worry(200_000).is_some_and(|said| said.contains("errors a minute")));
+    assert_eq!(working(Mode::Watch).worry(200_000), None);
+}
+
+#[test]
 fn it_is_calm_as_long_as_there_is_nothing_to_report() {
     let mut judge = working(Mode::Watch);
     assert!(judge.calm(1_000));

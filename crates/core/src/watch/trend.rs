@@ -13,8 +13,8 @@ use super::Millis;
 /// One point: when, and how much.
 pub type Point = (Millis, u64);
 
-/// A third of a series with fewer points than these says nothing.
-const FEWEST: usize = 8;
+/// A third of a series with fewer points than these says nothing: five can't be significant at all.
+const FEWEST: usize = 6;
 /// More points than these of a third are thinned out: every pair is looked at.
 const MOST: usize = 150;
 /// One in a hundred series without a trend looks like it has one.

@@ -177,7 +177,9 @@ async fn follow(
         }
         if told.elapsed() >= Duration::from_millis(250) {
             told = Instant::now();
-            tell(began.elapsed(), &judge.missing(now()));
+            let mut missing = judge.missing(now());
+            missing.extend(judge.worry(now()));
+            tell(began.elapsed(), &missing);
         }
         let left = setup.limit.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
         listen(judge, receiver, now(), GLANCE.min(left)).await;

@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::probes::{self, Outside};
 
 /// Between two questions.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 /// Between two looks at what the containers use.
 const LOOK: Duration = Duration::from_secs(1);
 /// So many answers at every place are enough to compare with,
@@ -128,16 +128,23 @@ impl Asker {
         let outside = self.plan.probes.outside.as_ref().map(Outside::new);
         loop {
             if self.quiet.load(Relaxed) {
-                if let (Some(probe), Some(subject)) = (&self.plan.probes.inside, &self.inside) {
-                    let answer = probes::inside(&self.engine, &subject.container.id, probe, PATIENCE).await;
-                    self.note(Place::Inside, answer.ok, answer.took_ms);
-                }
-                if let Some(outside) = &outside {
-                    let answer = outside.ask(PATIENCE).await;
-                    self.note(Place::Outside, answer.ok, answer.took_ms);
-                }
+                tokio::join!(self.inside(), self.outside(outside.as_ref()));
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn inside(&self) {
+        if let (Some(probe), Some(subject)) = (&self.plan.probes.inside, &self.inside) {
+            let answer = probes::inside(&self.engine, &subject.container.id, probe, PATIENCE).await;
+            self.note(Place::Inside, answer.ok, answer.took_ms);
+        }
+    }
+
+    async fn outside(&self, outside: Option<&Outside>) {
+        if let Some(outside) = outside {
+            let answer = outside.ask(PATIENCE).await;
+            self.note(Place::Outside, answer.ok, answer.took_ms);
         }
     }
 

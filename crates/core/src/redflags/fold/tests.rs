@@ -30,6 +30,7 @@ fn java_with_causes_is_one_event() {
 #[test]
 fn python_is_one_event_and_its_last_line_says_what_it_is_about() {
     let log = "INFO start\n\
+               \n\
                Traceback (most recent call last):\n  File \"/app/main.py\", line 12, in <module>\n    run()\n\
                sqlite3.OperationalError: no such table: users\n\
                \n\
@@ -40,6 +41,9 @@ fn python_is_one_event_and_its_last_line_says_what_it_is_about() {
                INFO end\n";
     assert_eq!(cores(log), ["sqlite3.OperationalError: no such table: users", "RuntimeError: boom"]);
     assert_eq!(heads(log), ["INFO start", "Traceback (most recent call last):", "INFO end"]);
+    let twice =
+        "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: x\n".repeat(2);
+    assert_eq!(heads(&twice).len(), 2);
     // As the logging module prints it: the message, then the traceback.
     let logged = "ERROR:root:it failed\nTraceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: x\n";
     assert_eq!(heads(logged), ["ERROR:root:it failed"]);

@@ -46,13 +46,21 @@ fn slow_at_the_beginning_or_now_and_then_is_kept() {
 #[test]
 fn without_a_fair_comparison_nothing_is_said() {
     assert!(!decides(&answers(|_| 900), &Sample::default()), "nothing was measured before");
-    assert!(!decides(&answers(|_| 900), &before(10, 9)), "too little was");
+    assert!(!decides(&answers(|_| 900), &before(10, 4)), "too little was");
+    assert!(decides(&answers(|_| 900), &before(10, 5)));
     let mut figures = Figures::new(Patterns::default(), Sample::default());
-    for n in 0..4 {
-        let (place, detail) = (Place::Inside, String::new());
-        figures.see(TEN_MINUTES - n, &Signal::Probe { place, ok: true, detail, millis: 900 });
-    }
+    figures.answered(TEN_MINUTES - 2, Place::Inside, 900);
+    figures.answered(TEN_MINUTES - 1, Place::Inside, 900);
     assert!(!decides(&figures, &before(10, 50)), "too little is");
+    figures.answered(TEN_MINUTES, Place::Inside, 900);
+    assert!(decides(&figures, &before(10, 50)));
+}
+
+#[test]
+fn the_fewer_answers_were_seen_before_the_more_have_to_be_slow() {
+    let one_in_ten = |n| if n % 10 == 0 { 900 } else { 10 };
+    assert!(decides(&answers(one_in_ten), &before(10, 30)));
+    assert!(!decides(&answers(one_in_ten), &before(10, 29)), "one in ten may have been as slow then");
 }
 
 #[test]
