@@ -13,6 +13,12 @@ pub struct Row {
     pub during: String,
 }
 
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} (before: {})", self.what, self.during, self.before)
+    }
+}
+
 /// What was measured while watching, beside what it was before.
 #[must_use]
 pub fn table(before: &Sample, during: &Sample) -> Vec<Row> {
@@ -75,14 +81,13 @@ mod tests {
         let amount = Amount { typical: 64 << 20, highest: 65 << 20, limit: 128 << 20 };
         during.containers.insert("app".to_owned(), [(Resource::Memory, amount)].into());
         let rows = table(&Sample::default(), &during);
-        let text: Vec<String> =
-            rows.iter().map(|r| format!("{} | {} | {}", r.what, r.before, r.during)).collect();
+        let text: Vec<String> = rows.iter().map(Row::to_string).collect();
         assert_eq!(
             text,
             [
-                "errors a minute | 0.0 | 2.0",
-                "95 of 100 answers from outside within | - | 12 ms",
-                "app: memory | - | 64 MiB, at most 65 MiB"
+                "errors a minute: 2.0 (before: 0.0)",
+                "95 of 100 answers from outside within: 12 ms (before: -)",
+                "app: memory: 64 MiB, at most 65 MiB (before: -)"
             ]
         );
     }

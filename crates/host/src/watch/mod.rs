@@ -13,7 +13,7 @@ pub mod sampling;
 
 use std::time::{Duration, Instant};
 
-use mainstay_core::baseline::Sample;
+use mainstay_core::baseline::{Sample, table};
 use mainstay_core::finding::Finding;
 use mainstay_core::plan::{ContainerRef, Plan};
 use mainstay_core::problem::Problem;
@@ -118,10 +118,14 @@ pub async fn observe(
     resources::spawn(&mut sources, setup, &sender);
     drop(sender);
     let mut judge = Judge::new(expected);
+    let began = Instant::now();
     let end = follow(setup, &mut judge, &mut receiver, tell, interrupted).await;
     sources.shutdown().await;
     Ok(match end {
-        End::Bad(failure) => End::Bad(Box::new(with_last_lines(setup, *failure).await)),
+        End::Bad(mut failure) => {
+            failure.evidence.extend(compared(setup, &judge, began));
+            End::Bad(Box::new(with_last_lines(setup, *failure).await))
+        }
         end => end,
     })
 }
@@ -199,6 +203,15 @@ async fn listen(judge: &mut Judge, receiver: &mut mpsc::Receiver<Signal>, now: u
             judge.see(now, signal);
         }
     }
+}
+
+/// The figures of the time that it was watched, beside those from before.
+fn compared(setup: &Setup<'_>, judge: &Judge, began: Instant) -> Vec<String> {
+    if setup.mode == Mode::Start {
+        return Vec::new();
+    }
+    let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    table(&setup.before, &judge.sample(now)).iter().map(ToString::to_string).collect()
 }
 
 /// The last lines of the log say more than any rule about it.

@@ -2,10 +2,15 @@
 //!
 //! Windows are short here, and so is everything that is derived from them: how often is looked, how far ahead is told.
 
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::lab::process::Run;
 use crate::lab::{Lab, engine};
+use crate::refused::Small;
 
 /// A project with one service of this version, that answers.
 fn running(version: &str) -> Lab {
@@ -44,6 +49,10 @@ fn a_leak_is_rolled_back_long_before_memory_runs_out() {
     let words = rolled_back(&run, "version-memory");
     assert!(words.contains("rises steadily") && words.contains("before the update: at most"), "{words}");
     assert_eq!(run.tier(), "image-only", "memory is no matter of the data");
+    assert!(
+        run.ended()["conclusion"].to_string().contains("MiB (before: "),
+        "the figures are evidence: {run}"
+    );
     lab.assert_as_before(&before);
 }
 
@@ -182,4 +191,60 @@ fn a_pattern_that_is_none_is_refused_before_anything_begins() {
     assert!(run.words().contains("log_alert"), "{run}");
     std::fs::remove_file(lab.path("mainstay.toml")).unwrap();
     lab.assert_untouched(&before);
+}
+
+/// A service whose clients never go away: every one of them costs it a file and a thread.
+fn ever_more_clients(limit: &str) -> Run {
+    let text = format!(
+        "services:\n  app:\n    image: IMAGE:1.0.0\n    restart: unless-stopped\n    stop_grace_period: 5s\n    \
+         ports: [\"127.0.0.1:PORT:8080\"]\n    volumes: [data:/data]\n    {limit}\nvolumes:\n  data:\n"
+    );
+    let lab = Lab::of(&[("compose.yaml", &text)]).up();
+    let args = lab.update_args("app", "1.1.0", &["--watch", "24s"]);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    running.until_started("watch");
+    let (over, address) = (AtomicBool::new(false), ("127.0.0.1", lab.port()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut clients = Vec::new();
+            while !over.load(Relaxed) && clients.len() < 150 {
+                clients.extend(TcpStream::connect(address));
+                std::thread::sleep(Duration::from_millis(250));
+            }
+        });
+        running.until("the end of the watch", |e| e["event"] == "step.ended" && e["step"] == "watch");
+        over.store(true, Relaxed);
+    });
+    running.finish().expect(4)
+}
+
+#[test]
+fn files_that_are_never_closed_are_rolled_back() {
+    let words = rolled_back(&ever_more_clients("ulimits: {nofile: 300}"), "version-files");
+    assert!(words.contains("file descriptors of") && words.contains("ulimits.nofile"), "{words}");
+}
+
+#[test]
+fn threads_that_never_end_are_rolled_back() {
+    let words = rolled_back(&ever_more_clients("pids_limit: 300"), "version-pids");
+    assert!(words.contains("processes and threads of") && words.contains("pids_limit"), "{words}");
+}
+
+#[test]
+fn a_disk_that_fills_up_while_it_is_watched_is_a_warning() {
+    let lab = Lab::of(&[(
+        "compose.yaml",
+        "services:\n  app:\n    image: IMAGE:1.0.0\n    restart: unless-stopped\n    stop_grace_period: 5s\n    \
+         volumes: [./data:/data]\n    healthcheck:\n      test: [CMD, /fixture, health]\n      interval: 1s\n",
+    )]);
+    let _small = Small::mount(&lab.path("data"), "16m");
+    let lab = lab.up();
+    let args = lab.update_args("app", "1.1.0", &["--watch", "8s"]);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let second =
+        |e: &Value| e["event"] == "progress" && e["step"] == "watch" && e["done"].as_u64() >= Some(2_000);
+    running.until("the second second of the watch", second);
+    std::fs::write(lab.path("data/filler"), vec![1; 15_700_000]).unwrap();
+    let run = running.finish().expect(3);
+    assert!(warnings(&run).contains(&"disk-fills-up"), "{run}");
 }
