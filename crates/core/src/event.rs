@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::Measured;
+use crate::baseline::{Measured, Sample};
 use crate::finding::Finding;
 use crate::plan::{ContainerRef, Plan};
 use crate::step::Step;
@@ -144,8 +144,17 @@ pub enum Fact {
         watched_ms: u64,
         /// Whether the operator ended it before its time.
         cut_short: bool,
+        /// Whether it ended before its time because everything had been good for as long as was configured.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        early: bool,
         /// What was seen.
         observations: Vec<String>,
+        /// What the version was compared with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Box<Sample>>,
+        /// The same figures of the version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        during: Option<Box<Sample>>,
     },
     /// The data of the backup is in place.
     Restored {

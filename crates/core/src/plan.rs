@@ -14,6 +14,7 @@ use crate::event::BackupRecord;
 use crate::finding::Finding;
 use crate::functional::Check;
 use crate::verdict::Tier;
+use crate::watch::LogRules;
 
 /// The format of plans that this version writes.
 pub const FORMAT: u32 = 1;
@@ -59,6 +60,9 @@ pub struct Plan {
     /// What was normal before the run.
     #[serde(default)]
     pub baseline: Baseline,
+    /// What the configuration says about log lines.
+    #[serde(default, skip_serializing_if = "LogRules::is_empty")]
+    pub logs: LogRules,
     /// What validation found.
     #[serde(default)]
     pub findings: Vec<Finding>,
@@ -394,10 +398,19 @@ pub struct Limits {
     pub probe_grace_ms: u64,
     /// How often probes ask while watching.
     pub probe_interval_ms: u64,
+    /// After so long the watch ends, if everything was good until then and there is nothing to report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_keep_ms: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { startup_ms: 120_000, watch_ms: 30 * 60_000, probe_grace_ms: 15_000, probe_interval_ms: 5_000 }
+        Self {
+            startup_ms: 120_000,
+            watch_ms: 30 * 60_000,
+            probe_grace_ms: 15_000,
+            probe_interval_ms: 5_000,
+            early_keep_ms: None,
+        }
     }
 }

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::Measured;
+use crate::baseline::{Measured, Sample};
 use crate::event::{BackupRecord, Entry, Event, Fact, Outcome};
 use crate::plan::{Hooks, Kind, Plan, Quiesce};
 use crate::problem::Problem;
@@ -311,6 +311,18 @@ impl RunState {
         match self.fact(Step::TakeBaseline) {
             Some(Fact::Measured { measured }) => Some(measured),
             _ => None,
+        }
+    }
+
+    /// What the run saw of the version that runs since: of the new one while it was watched, if it was kept; else of the
+    /// old one before the cutover.
+    #[must_use]
+    pub fn seen(&self) -> Option<&Sample> {
+        match self.fact(Step::Watch) {
+            Some(Fact::Watched { during, .. }) if matches!(self.ended(), Some(Conclusion::Kept { .. })) => {
+                during.as_deref()
+            }
+            _ => self.measured()?.sample.as_deref(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Judges one version of a service while it starts and while it is watched.
 //!
 //! Invariant: the verdict is a function of the signals seen and the time alone; a signal that was bad before
-//! the update never counts, because only probes that answered then are asked. It observes nothing itself, and
+//! the update never counts: only probes that answered then are asked, and figures are compared with those from before. It observes nothing itself, and
 //! does not choose how far a rollback reaches: it says what the evidence says about the data
 //! ([`DataDoubt`]), and [`crate::state`] decides.
 
@@ -9,31 +9,39 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::Finding;
+use crate::baseline::Sample;
 use crate::functional::Judged;
 use crate::problem::Problem;
-use crate::redact;
-use crate::redflags::{self, Flag};
+use crate::redflags::Flag;
 use crate::verdict::{Cause, DataDoubt, Failure};
 
 mod check;
 mod container;
+mod figures;
+mod lasting;
+mod latency;
+mod logs;
 mod probe;
+mod resources;
 #[cfg(test)]
 mod tests;
+mod trend;
 
 pub use check::ExpectedCheck;
 
 use check::Asked;
 use container::Container;
+use logs::Telling;
 use probe::Probe;
+
+pub use figures::Figures;
+pub use logs::{LogRules, Patterns};
+pub use resources::Reading;
 
 /// How many telling log lines are kept as evidence.
 const KEPT_LINES: usize = 8;
 /// Without a health check and a probe, running this long is all the proof that there is.
 const SETTLED_MS: u64 = 5_000;
-/// Errors in the log count against a version above this rate, and above twice the rate from before.
-const ERRORS_A_MINUTE: f64 = 1.0;
 
 /// Milliseconds since the observation began, from a clock that never jumps.
 pub type Millis = u64;
@@ -48,7 +56,7 @@ pub enum Mode {
 }
 
 /// What the service is expected to do, and how patient to be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Expectation {
     /// What is being judged.
     pub mode: Mode,
@@ -64,8 +72,12 @@ pub struct Expectation {
     pub startup_ms: u64,
     /// How long a probe or the health may be bad before that decides, in milliseconds.
     pub grace_ms: u64,
-    /// Errors a minute in the log before the update.
-    pub baseline_errors_per_minute: f64,
+    /// How long it is watched, in milliseconds.
+    pub watch_ms: u64,
+    /// What was normal before the update.
+    pub before: Sample,
+    /// What the configuration says about log lines.
+    pub patterns: Patterns,
 }
 
 /// One container of the unit.
@@ -154,6 +166,8 @@ pub enum Signal {
         ok: bool,
         /// The answer, for people.
         detail: String,
+        /// How long it took, in milliseconds.
+        millis: u64,
     },
     /// A functional check was answered.
     Check {
@@ -169,14 +183,21 @@ pub enum Signal {
         /// The line.
         line: String,
     },
-    /// Memory in use.
-    Memory {
+    /// What it uses up.
+    Usage {
         /// Which container.
         container: String,
-        /// Bytes in use, caches not counted.
+        /// One a resource.
+        readings: Vec<Reading>,
+    },
+    /// The disk that a mount lies on.
+    Room {
+        /// The mount's name in the plan.
+        mount: String,
+        /// Bytes that are taken, or that the service may not take.
         used: u64,
-        /// Bytes allowed.
-        limit: u64,
+        /// Bytes in all.
+        total: u64,
     },
 }
 
@@ -226,7 +247,9 @@ pub struct Judge {
     probes: BTreeMap<Place, Probe>,
     checks: Vec<Asked>,
     flags: Vec<(Flag, String)>,
-    errors: Vec<Millis>,
+    /// The first line that the configuration says no good version prints.
+    fatal: Option<String>,
+    figures: Figures,
     decided: Option<Box<Failure>>,
 }
 
@@ -239,13 +262,17 @@ impl Judge {
         let places = [(Place::Inside, expected.inside), (Place::Outside, expected.outside)];
         let probes = places.into_iter().filter(|(_, on)| *on).map(|(p, _)| (p, Probe::default())).collect();
         let checks = expected.checks.iter().cloned().map(Asked::new).collect();
-        Self { expected, containers, probes, checks, flags: Vec::new(), errors: Vec::new(), decided: None }
+        let figures = Figures::new(expected.patterns.clone(), expected.before.clone());
+        Self { expected, containers, probes, checks, flags: Vec::new(), fatal: None, figures, decided: None }
     }
 
     /// Takes one signal in.
     pub fn see(&mut self, at: Millis, signal: Signal) {
+        if let Some(told) = self.figures.see(at, &signal) {
+            self.keep(told);
+        }
         match signal {
-            Signal::Probe { place, ok, detail } => {
+            Signal::Probe { place, ok, detail, .. } => {
                 if let Some(probe) = self.probes.get_mut(&place) {
                     probe.see(at, ok, detail);
                 }
@@ -255,7 +282,7 @@ impl Judge {
                     check.see(at, judged);
                 }
             }
-            Signal::Log { line, .. } => self.read(at, &line),
+            Signal::Log { .. } | Signal::Usage { .. } | Signal::Room { .. } => {}
             Signal::Running { container } => self.with(&container, |c| c.runs(at)),
             Signal::Exited { container, code } => self.with(&container, |c| c.exited(at, code)),
             Signal::Killed { container } => self.with(&container, |c| c.killed = true),
@@ -266,9 +293,6 @@ impl Judge {
             Signal::Gone { container } => self.with(&container, |c| c.gone = true),
             Signal::Health { container, healthy, output } => {
                 self.with(&container, |c| c.health(at, healthy, output));
-            }
-            Signal::Memory { container, used, limit } => {
-                self.with(&container, |c| c.memory(at, used, limit));
             }
         }
     }
@@ -319,59 +343,21 @@ impl Judge {
         missing
     }
 
-    /// What the end of the window says: figures that are only judged when they last.
-    #[must_use]
-    pub fn at_the_end(&self, now: Millis) -> Option<Failure> {
-        let rate = self.errors_per_minute(now);
-        let lately = self.errors.iter().filter(|at| **at >= now.saturating_sub(now / 3)).count();
-        let allowed = ERRORS_A_MINUTE.max(2.0 * self.expected.baseline_errors_per_minute);
-        if rate <= allowed || lately < 3 {
-            return None;
-        }
-        let what = format!("the log shows {rate:.1} errors a minute, to the end of the window");
-        let before = format!("before the update: {:.1} a minute", self.expected.baseline_errors_per_minute);
-        Some(self.failure(Problem::new("version-errors", what).because(before), DataDoubt::Possible))
-    }
-
-    /// Worth reporting although it did not decide, for people.
-    #[must_use]
-    pub fn remarks(&self, now: Millis) -> Vec<String> {
-        let mut remarks: Vec<String> = self.containers.values().flat_map(Container::remarks).collect();
-        remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place)));
-        remarks.extend(self.checks.iter().flat_map(Asked::remarks));
-        if !self.errors.is_empty() {
-            let rate = self.errors_per_minute(now);
-            remarks.push(format!("{} error lines in the log, {rate:.1} a minute", self.errors.len()));
-        }
-        remarks
-    }
-
-    /// Worth a warning although it did not decide.
-    #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        self.checks.iter().filter_map(Asked::finding).collect()
-    }
-
     fn with(&mut self, name: &str, change: impl FnOnce(&mut Container)) {
         if let Some(container) = self.containers.get_mut(name) {
             change(container);
         }
     }
 
-    fn read(&mut self, at: Millis, line: &str) {
-        let Some(flag) = redflags::flag(line) else { return };
-        self.errors.push(at);
+    fn keep(&mut self, told: Telling) {
+        if told.flag == Flag::Fatal {
+            self.fatal.get_or_insert_with(|| told.line.clone());
+        }
         if self.flags.len() == KEPT_LINES {
             // The first lines tell the cause, the last ones the end; the middle repeats.
             self.flags.remove(KEPT_LINES / 2);
         }
-        self.flags.push((flag, redact::line(line.trim())));
-    }
-
-    fn errors_per_minute(&self, now: Millis) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "counts of lines and seconds are small")]
-        let (count, minutes) = (self.errors.len() as f64, (now.max(60_000) as f64) / 60_000.0);
-        count / minutes
+        self.flags.push((told.flag, told.line));
     }
 
     /// A container that nothing else tells about has to have run for a while.
@@ -399,6 +385,9 @@ impl Judge {
         if let Some((problem, doubt)) =
             self.checks.iter().find_map(|check| check.bad(now, &self.expected, patience))
         {
+            return Some(self.failure(problem, doubt));
+        }
+        if let Some((problem, doubt)) = self.figures_decide(now) {
             return Some(self.failure(problem, doubt));
         }
         self.late(now)

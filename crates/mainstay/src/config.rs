@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_core::plan::Quiesce;
 use mainstay_core::problem::Problem;
+use mainstay_core::watch::{LogRules, Patterns};
 use mainstay_host::functional::CheckWishes;
 use mainstay_host::plan::{HookWish, HookWishes};
 use mainstay_host::survey::Hidden;
@@ -61,6 +62,15 @@ pub struct Settings {
     pub probe_grace: Option<Span>,
     /// How often probes ask while watching.
     pub probe_interval: Option<Span>,
+    /// After how long the watch may end, if everything was good until then and there is nothing to report. Not at
+    /// all where it is not said.
+    pub early_keep: Option<Span>,
+    /// Regular expressions of log lines that no good version prints: the first one rolls back.
+    pub log_fatal: Option<Vec<String>>,
+    /// Regular expressions of log lines to count as errors, and to warn of.
+    pub log_alert: Option<Vec<String>>,
+    /// Regular expressions of log lines that mean nothing.
+    pub log_ignore: Option<Vec<String>>,
     /// For how many days every backup is kept (7).
     pub keep_days: Option<u32>,
     /// How many runs' backups are kept however old they are (3).
@@ -149,6 +159,10 @@ const KEYS: &[&str] = &[
     "startup",
     "probe_grace",
     "probe_interval",
+    "early_keep",
+    "log_fatal",
+    "log_alert",
+    "log_ignore",
     "keep_days",
     "keep_last",
     "quiesce",
@@ -210,6 +224,20 @@ impl Settings {
         }
     }
 
+    /// What log lines mean besides what is known.
+    ///
+    /// # Errors
+    /// What is no regular expression.
+    pub fn log_rules(&self) -> Result<LogRules, Problem> {
+        let said = |patterns: &Option<Vec<String>>| patterns.clone().unwrap_or_default();
+        let rules = LogRules {
+            fatal: said(&self.log_fatal),
+            alert: said(&self.log_alert),
+            ignore: said(&self.log_ignore),
+        };
+        Patterns::compile(&rules).map(|_| rules)
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             url: self.url.or(other.url),
@@ -221,6 +249,10 @@ impl Settings {
             startup: self.startup.or(other.startup),
             probe_grace: self.probe_grace.or(other.probe_grace),
             probe_interval: self.probe_interval.or(other.probe_interval),
+            early_keep: self.early_keep.or(other.early_keep),
+            log_fatal: self.log_fatal.or(other.log_fatal),
+            log_alert: self.log_alert.or(other.log_alert),
+            log_ignore: self.log_ignore.or(other.log_ignore),
             keep_days: self.keep_days.or(other.keep_days),
             keep_last: self.keep_last.or(other.keep_last),
             quiesce: self.quiesce.or(other.quiesce),
@@ -393,6 +425,15 @@ mod tests {
         assert_eq!(wishes.by_service["db"].timeout_ms, 5_000);
         assert_eq!(words(&wishes.by_service["app"]), None, "an empty one takes the default away");
         assert_eq!(wishes.by_service.len(), 2, "another project's is none of ours");
+    }
+
+    #[test]
+    fn what_log_lines_mean_is_checked_before_anything_begins() {
+        let of = |text: &str| parse(text).unwrap().for_service("shop", "app").log_rules();
+        let rules = of("[defaults]\nlog_ignore = ['a+']\n[service.app]\nlog_fatal = ['b', 'c']\n").unwrap();
+        assert_eq!((rules.fatal.len(), rules.alert.len(), rules.ignore.len()), (2, 0, 1));
+        let problem = of("[service.app]\nlog_alert = ['(']\n").unwrap_err();
+        assert!(problem.what.contains("log_alert"), "{problem}");
     }
 
     #[test]

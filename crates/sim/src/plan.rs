@@ -97,6 +97,7 @@ fn plan(kind: Kind) -> Plan {
         checks: Vec::new(),
         limits: Limits::default(),
         baseline: Baseline::default(),
+        logs: Default::default(),
         findings: Vec::new(),
         forced: Vec::new(),
     }

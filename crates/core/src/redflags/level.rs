@@ -76,7 +76,7 @@ fn named(text: &str) -> Option<Level> {
         "trace" | "debug" | "dbug" | "dbg" | "verbose" | "info" | "information" | "informational"
         | "note" | "notice" | "i" | "d1" | "d2" | "statement" | "log" => Level::Quiet,
         "warn" | "warning" | "w" => Level::Warning,
-        "error" | "err" | "eror" | "fatal" | "critical" | "crit" | "severe" | "panic" | "dpanic"
+        "error" | "err" | "eror" | "fail" | "fatal" | "critical" | "crit" | "severe" | "panic" | "dpanic"
         | "emerg" | "emergency" | "alert" | "e" | "f" => Level::Error,
         _ => return None,
     })

@@ -13,10 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::DataDoubt;
 
+mod fold;
 mod level;
 mod rules;
+mod template;
 
 use level::Level;
+
+pub use fold::{Folder, Part};
+pub use template::template;
 
 /// What a line tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +49,10 @@ pub enum Flag {
     StackTrace,
     /// Any other error.
     Error,
+    /// A line that the operator wants to hear of.
+    Alert,
+    /// A line that the operator says no good version prints.
+    Fatal,
 }
 
 impl Flag {
@@ -60,7 +69,9 @@ impl Flag {
             | Self::DiskFull
             | Self::Panic
             | Self::StackTrace
-            | Self::Error => DataDoubt::Possible,
+            | Self::Error
+            | Self::Alert
+            | Self::Fatal => DataDoubt::Possible,
         }
     }
 
@@ -76,8 +87,9 @@ impl Flag {
             | Self::Authentication
             | Self::MissingFile
             | Self::DiskFull
-            | Self::Panic => true,
-            Self::DependencyRefused | Self::StackTrace | Self::Error => false,
+            | Self::Panic
+            | Self::Fatal => true,
+            Self::DependencyRefused | Self::StackTrace | Self::Error | Self::Alert => false,
         }
     }
 
@@ -96,6 +108,8 @@ impl Flag {
             Self::Panic => "the process gave up (panic)",
             Self::StackTrace => "a stack trace",
             Self::Error => "an error",
+            Self::Alert => "a line that `log_alert` names",
+            Self::Fatal => "a line that `log_fatal` names",
         }
     }
 }

@@ -176,6 +176,7 @@ const SPECIFIC: &[(Flag, &str)] = &[
     (Panic, r"^(?:\S+ )?panic: |\bpanic(?:ked)?: runtime error|\bPANIC:  "),
     (Crash, r"\bsegmentation fault\b|\bSIGSEGV\b|\bSIGABRT\b|\bcore dumped\b|\bsegfault at\b"),
     (Crash, r"UnhandledPromiseRejection|\buncaught ?exception\b|\bunhandled exception\b|exception in thread"),
+    (Crash, r"^\S+\.rb:\d+:in [`'].*\(\w+(?:::\w+)*\)$|\bUncaught (?:\w+\\)*\w*(?:Error|Exception)\b"),
     (Crash, r"\bexited: .* (?:not expected)|entered FATAL state|\bworker failed to boot\b"),
     // Frames.
     (

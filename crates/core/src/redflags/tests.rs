@@ -123,6 +123,10 @@ fn programs_that_cannot_start_or_die() {
             "Exception in thread \"main\" java.lang.IllegalStateException: boom",
             "2026-01-05 10:11:12 UTC [1] LOG:  server process (PID 77) was terminated by signal 11: Segmentation fault",
             "WARN exited: app (exit status 1; not expected)",
+            "/app/x.rb:3:in `run': boom (RuntimeError)",
+            "/app/x.rb:3:in 'Integer#/': divided by 0 (ZeroDivisionError)",
+            "PHP Fatal error:  Uncaught App\\Exception\\NotReadyException: boom in /app/x.php:3",
+            "Unhandled exception. System.InvalidOperationException: boom",
         ],
     );
 }
@@ -211,6 +215,7 @@ fn other_errors() {
             "Fatal error: boom",
             "fatal: boom",
             "<error> boom",
+            "fail: Microsoft.AspNetCore.Server.Kestrel[13]",
         ],
     );
 }
@@ -249,6 +254,9 @@ fn no_false_alarms() {
         "I0105 10:11:12.345678       1 main.go:12] error budget is fine",
         "W0105 10:11:12.345678       1 main.go:12] slow",
         "WARN slow query",
+        "app/x.rb:3:in `run': see docs (optional)x",
+        "fail2ban is not installed",
+        "Uncaught requests are logged",
         "[warn] error rate is high",
         "2026-01-05T10:11:12Z 0 [Note] [MY-010733] [Server] Shutting down plugin; last error 0",
         "2026-01-05T10:11:12Z 0 [Warning] [MY-010068] [Server] CA certificate ca.pem is self signed.",

@@ -35,6 +35,7 @@ pub fn plan(kind: Kind) -> Plan {
         limits: Limits::default(),
         measure: false,
         baseline: Baseline::default(),
+        logs: Default::default(),
         findings: Vec::new(),
         forced: Vec::new(),
     }

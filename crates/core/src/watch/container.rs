@@ -9,10 +9,6 @@ use crate::verdict::DataDoubt;
 const EXITS_AT_START: usize = 3;
 /// Exits with 0 while it is watched; the first may be a planned restart of its own.
 const CLEAN_EXITS: usize = 2;
-/// Above this share of its limit, in percent, memory decides when it lasts.
-const MEMORY_FULL: u64 = 95;
-/// Above this, it is reported.
-const MEMORY_HIGH: u64 = 80;
 
 #[derive(Clone, Debug)]
 pub(super) struct Container {
@@ -28,8 +24,6 @@ pub(super) struct Container {
     unhealthy_since: Option<Millis>,
     flaps: u32,
     output: String,
-    memory_full_since: Option<Millis>,
-    memory_peak: Option<(u64, u64)>,
 }
 
 impl Container {
@@ -46,8 +40,6 @@ impl Container {
             unhealthy_since: None,
             flaps: 0,
             output: String::new(),
-            memory_full_since: None,
-            memory_peak: None,
         }
     }
 
@@ -73,20 +65,6 @@ impl Container {
         }
         self.healthy = Some(healthy);
         self.output = output;
-    }
-
-    pub fn memory(&mut self, at: Millis, used: u64, limit: u64) {
-        if limit == 0 {
-            return;
-        }
-        if self.memory_peak.is_none_or(|(peak, _)| used > peak) {
-            self.memory_peak = Some((used, limit));
-        }
-        if used.saturating_mul(100) > limit.saturating_mul(MEMORY_FULL) {
-            self.memory_full_since.get_or_insert(at);
-        } else {
-            self.memory_full_since = None;
-        }
     }
 
     pub fn missing(&self, now: Millis, settle: bool) -> Option<String> {
@@ -131,9 +109,7 @@ impl Container {
         if expected.mode == Mode::Start {
             return exits; // neither unhealthy nor healthy is final while it starts
         }
-        exits
-            .or_else(|| self.health_decides(now, patience))
-            .or_else(|| self.memory_decides(now, expected.grace_ms))
+        exits.or_else(|| self.health_decides(now, patience))
     }
 
     fn exits_decide(&self, mode: Mode, telling: Option<Flag>) -> Option<(Problem, DataDoubt)> {
@@ -181,17 +157,6 @@ impl Container {
         Some((problem, DataDoubt::Possible))
     }
 
-    fn memory_decides(&self, now: Millis, grace_ms: Millis) -> Option<(Problem, DataDoubt)> {
-        let since = self.memory_full_since?;
-        if now < since + grace_ms {
-            return None;
-        }
-        let (used, limit) = self.memory_peak?;
-        let what = format!("{} uses more than {MEMORY_FULL} % of its memory limit", self.expected.name);
-        let figures = format!("{} of {} MiB", used >> 20, limit >> 20);
-        Some((Problem::new("version-memory", what).because(figures), DataDoubt::Unrelated))
-    }
-
     pub fn remarks(&self) -> Vec<String> {
         let name = &self.expected.name;
         let mut remarks = Vec::new();
@@ -200,12 +165,6 @@ impl Container {
         }
         if self.flaps > 0 {
             remarks.push(format!("{name} was unhealthy {} time(s) and recovered", self.flaps));
-        }
-        match self.memory_peak {
-            Some((used, limit)) if used.saturating_mul(100) > limit.saturating_mul(MEMORY_HIGH) => {
-                remarks.push(format!("{name} used {} of its {} MiB of memory", used >> 20, limit >> 20));
-            }
-            _ => {}
         }
         remarks
     }

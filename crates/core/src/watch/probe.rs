@@ -72,7 +72,7 @@ impl Probe {
     }
 }
 
-fn describe(place: Place) -> &'static str {
+pub(super) fn describe(place: Place) -> &'static str {
     match place {
         Place::Inside => "from inside",
         Place::Outside => "from outside",

@@ -11,7 +11,9 @@ fn expectation(mode: Mode) -> Expectation {
         checks: Vec::new(),
         startup_ms: 60_000,
         grace_ms: 10_000,
-        baseline_errors_per_minute: 0.0,
+        watch_ms: 600_000,
+        before: Sample::default(),
+        patterns: Patterns::default(),
     }
 }
 
@@ -28,7 +30,7 @@ fn health(healthy: bool) -> Signal {
 }
 
 fn probe(place: Place, ok: bool) -> Signal {
-    Signal::Probe { place, ok, detail: if ok { "HTTP 200" } else { "HTTP 500" }.to_owned() }
+    Signal::Probe { place, ok, detail: if ok { "HTTP 200" } else { "HTTP 500" }.to_owned(), millis: 5 }
 }
 
 fn exit(code: i64) -> Signal {
@@ -208,31 +210,54 @@ fn without_health_check_and_probe_it_has_to_run_for_a_while() {
 }
 
 #[test]
-fn errors_in_the_log_count_when_they_last_and_were_not_there_before() {
-    let storm = |baseline: f64| {
-        let mut expected = expectation(Mode::Watch);
-        expected.baseline_errors_per_minute = baseline;
-        let mut judge = Judge::new(expected);
-        (0..120).for_each(|n| judge.see(n * 1_000, log("ERROR something is wrong")));
-        judge.at_the_end(120_000).map(|failure| failure.problem.code)
+fn a_line_that_the_configuration_calls_fatal_decides_at_once() {
+    let rules = LogRules { fatal: vec!["licence expired".to_owned()], ..LogRules::default() };
+    let mut expected = expectation(Mode::Watch);
+    expected.patterns = Patterns::compile(&rules).unwrap();
+    let mut judge = Judge::new(expected);
+    judge.see(5, log("INFO the licence expired"));
+    (0..50).for_each(|n| judge.see(n, log("ERROR something else")));
+    assert_eq!(bad(&mut judge, 50).problem.code, "version-log-fatal");
+}
+
+#[test]
+fn a_storm_of_errors_decides_at_the_end_and_the_same_storm_before_forgives() {
+    let storm = |before: Sample| {
+        let mut judge = Judge::new(Expectation { before, ..expectation(Mode::Watch) });
+        (0..120).for_each(|n| judge.see(n * 1_000, log(&format!("ERROR something is wrong ({n})"))));
+        (judge.sample(120_000), judge.at_the_end(120_000).map(|failure| failure.problem.code))
     };
-    assert_eq!(storm(0.0).as_deref(), Some("version-errors"));
-    assert_eq!(storm(60.0), None);
+    let (seen, code) = storm(Sample::default());
+    assert_eq!(code.as_deref(), Some("version-errors"));
+    assert_eq!(storm(seen).1, None);
 }
 
 #[test]
-fn a_burst_of_errors_at_the_start_does_not_count() {
+fn what_would_decide_at_the_end_is_spoken_of_before() {
     let mut judge = working(Mode::Watch);
-    (0..50).for_each(|n| judge.see(n * 10, log("ERROR not ready yet")));
-    assert_eq!(judge.at_the_end(600_000), None);
+    (0..200).for_each(|n| judge.see(n * 1_000, log("ERROR something is wrong")));
+    assert_eq!(judge.worry(199_999), None, "a third of the window is not over");
+    assert!(judge.worry(200_000).is_some_and(|said| said.contains("errors a minute")));
+    assert_eq!(working(Mode::Watch).worry(200_000), None);
 }
 
 #[test]
-fn memory_near_the_limit_decides_when_it_lasts() {
+fn it_is_calm_as_long_as_there_is_nothing_to_report() {
     let mut judge = working(Mode::Watch);
-    let memory = |used| Signal::Memory { container: app(), used, limit: 100 << 20 };
-    judge.see(0, memory(96 << 20));
-    assert_eq!(judge.judge(9_999), Judgement::Good);
-    judge.see(10_000, memory(97 << 20));
-    assert_eq!(bad(&mut judge, 10_000).cause, Cause::Version(DataDoubt::Unrelated));
+    assert!(judge.calm(1_000));
+    judge.see(2_000, probe(Place::Inside, false));
+    judge.see(3_000, probe(Place::Inside, true));
+    assert!(!judge.calm(300_000), "one missed answer is worth the whole window");
+}
+
+#[test]
+fn an_alert_is_a_warning() {
+    let rules = LogRules { alert: vec!["slow query".to_owned()], ..LogRules::default() };
+    let mut expected = expectation(Mode::Watch);
+    expected.patterns = Patterns::compile(&rules).unwrap();
+    let mut judge = Judge::new(expected);
+    judge.see(5, log("INFO slow query 7"));
+    let warnings = judge.warnings(60_000);
+    assert_eq!((warnings.len(), warnings[0].check.as_str()), (1, "log-alert"));
+    assert!(warnings[0].message.contains("slow query #"), "{warnings:?}");
 }

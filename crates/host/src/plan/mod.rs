@@ -13,8 +13,10 @@ mod variables;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use mainstay_core::baseline::Sample;
 use mainstay_core::plan::{Plan, Quiesce};
 use mainstay_core::problem::Problem;
+use mainstay_core::watch::LogRules;
 
 use crate::files::{FileError, RunDir};
 use crate::functional::CheckWishes;
@@ -46,6 +48,12 @@ pub struct Wishes {
     pub probe_grace_ms: Option<u64>,
     /// How often probes ask while watching, in milliseconds.
     pub probe_interval_ms: Option<u64>,
+    /// After how long the watch may end early, in milliseconds; `None` for never.
+    pub early_keep_ms: Option<u64>,
+    /// What log lines mean besides what is known.
+    pub logs: LogRules,
+    /// What earlier runs saw of the service.
+    pub earlier: Option<Sample>,
     /// How a run that only backs up makes the data stand still; `None` for not at all.
     pub still: Option<Quiesce>,
     /// What is run in the services' containers around a backup.

@@ -31,9 +31,10 @@ pub(super) async fn plan(
     for (_, container) in survey.containers() {
         errors += errors_per_minute(engine, &container.id, now().0).await;
     }
+    let update = kind == Kind::Update;
     Plan {
         format: FORMAT,
-        measure: kind == Kind::Update,
+        measure: update,
         kind,
         engine: engine.id().to_owned(),
         unit: Unit { service: found.service.clone(), services, project: found.project.clone() },
@@ -43,7 +44,11 @@ pub(super) async fn plan(
         still: None,
         room: looked.room,
         limits: limits(survey, wishes),
-        baseline: Baseline { errors_per_minute: errors },
+        baseline: Baseline {
+            errors_per_minute: errors,
+            earlier: wishes.earlier.clone().filter(|_| update).map(Box::new),
+        },
+        logs: wishes.logs.clone(),
         probes: looked.probes,
         checks: Vec::new(),
         findings: looked.findings,
@@ -85,6 +90,7 @@ fn limits(survey: &Survey, wishes: &Wishes) -> Limits {
         watch_ms: wishes.watch_ms.unwrap_or(usual.watch_ms),
         probe_grace_ms: wishes.probe_grace_ms.unwrap_or(usual.probe_grace_ms),
         probe_interval_ms: wishes.probe_interval_ms.unwrap_or(usual.probe_interval_ms),
+        early_keep_ms: wishes.early_keep_ms,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use mainstay_core::baseline;
 use mainstay_core::event::{BackupRecord, Fact};
 use mainstay_core::plan::{DataMount, Plan};
 use mainstay_core::state::RunState;
@@ -117,6 +118,23 @@ fn quoted(path: &Path) -> String {
     }
 }
 
+/// The figures of the version that was watched, beside those from before.
+fn figures(state: &RunState) -> String {
+    let Some(Fact::Watched { before: Some(before), during: Some(during), early, .. }) =
+        state.fact(Step::Watch)
+    else {
+        return String::new();
+    };
+    let mut text = format!("\n{:<44} {:>24} {:>24}\n", "While it was watched", "before", "during");
+    for row in baseline::table(before, during) {
+        let _ = writeln!(text, "  {:<42} {:>24} {:>24}", row.what, row.before, row.during);
+    }
+    if *early {
+        text.push_str("The watch ended early, because all was well for as long as `early_keep` says.\n");
+    }
+    text
+}
+
 fn report(run: &str, plan: &Plan, state: &RunState) -> String {
     let mut text = format!("Run {run}: {} of {}\n\n", plan.kind.word(), plan.unit.id());
     for service in &plan.unit.services {
@@ -131,6 +149,7 @@ fn report(run: &str, plan: &Plan, state: &RunState) -> String {
             let _ = writeln!(text, "\n{}: no good answer for at most {down} ms", step.name());
         }
     }
+    text.push_str(&figures(state));
     if let Some((tier, failure)) = state.turned_back() {
         let _ = writeln!(text, "\nRolled back: {}\nBecause {}", tier.describe(), failure.problem);
         for line in &failure.evidence {

@@ -16,7 +16,7 @@ use super::containers::present;
 use super::trouble::engine_step;
 use super::{Done, Host, now};
 use crate::compose::Compose;
-use crate::discover::CONFIG_HASH;
+use crate::discover::{CONFIG_HASH, ListedContainer};
 use crate::engine::Engine;
 use crate::functional::{self, Asking};
 use crate::watch::meter::Pace;
@@ -36,7 +36,7 @@ impl Host {
         let since = Timestamp(context.begun_at.0 - 1_000 - i64::try_from(starting).unwrap_or(0));
         let end = self.observe(step, Mode::Start, limit, since, context)?;
         let observations = match end {
-            End::Good(remarks) => remarks,
+            End::Good(seen) => seen.remarks,
             End::Bad(failure) => return Err(failure),
             End::Interrupted(_) => return Err(interrupted()),
         };
@@ -52,13 +52,23 @@ impl Host {
         let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
         let limit = Duration::from_millis(deadline.since(now()).min(context.plan.limits.watch_ms));
         let begun = context.begun_at;
+        let before = context.plan.baseline.before(context.state.measured());
         let end = self.observe(Step::Watch, Mode::Watch, limit, now(), context)?;
         let watched_ms = now().since(begun);
-        match end {
-            End::Good(observations) => Ok(Fact::Watched { watched_ms, cut_short: false, observations }),
-            End::Interrupted(observations) => Ok(Fact::Watched { watched_ms, cut_short: true, observations }),
-            End::Bad(failure) => Err(failure),
-        }
+        let (seen, cut_short) = match end {
+            End::Good(seen) => (seen, false),
+            End::Interrupted(seen) => (seen, true),
+            End::Bad(failure) => return Err(failure),
+        };
+        seen.warnings.into_iter().for_each(|finding| context.observe(finding));
+        Ok(Fact::Watched {
+            watched_ms,
+            cut_short,
+            early: seen.early,
+            observations: seen.remarks,
+            before: Some(Box::new(before)),
+            during: Some(Box::new(seen.sample)),
+        })
     }
 
     fn observe(
@@ -70,16 +80,22 @@ impl Host {
         context: &mut Context<'_>,
     ) -> Result<End, Box<Failure>> {
         let (plan, state) = (context.plan, context.state);
-        let listed = self.runtime.block_on(present(&self.engine, plan)).map_err(engine_step)?;
-        let subjects: Vec<Subject> = listed
-            .into_iter()
-            .map(|(service, listed)| Subject { service, container: listed.container })
-            .collect();
+        let subjects = self.subjects(plan).map_err(engine_step)?;
         let checks = self.checks(step, context)?;
         let measured = state.measured();
+        let before = plan.baseline.before(measured);
         let engine = &self.engine;
-        let setup =
-            Setup { engine, plan, subjects: &subjects, checks: &checks, measured, mode, limit, since };
+        let setup = Setup {
+            engine,
+            plan,
+            subjects: &subjects,
+            checks: &checks,
+            measured,
+            mode,
+            limit,
+            since,
+            before,
+        };
         let total = u64::try_from(limit.as_millis()).ok();
         let mut tell = |elapsed: Duration, missing: &[String]| {
             let what = missing.first().cloned().unwrap_or_else(|| "all is well".to_owned());
@@ -87,10 +103,7 @@ impl Host {
             context.progress(&Progress::of(step, what, done, total, ProgressUnit::Millis));
         };
         let stop = || Self::cancelled(&self.interrupt, state);
-        let observed = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop));
-        let (end, findings) = observed.map_err(engine_step)?;
-        findings.into_iter().for_each(|finding| context.observe(finding));
-        Ok(end)
+        self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)
     }
 
     /// The functional checks that are asked in a step.
@@ -105,6 +118,14 @@ impl Host {
         let all = functional::prepare(&self.engine, context.plan, &self.run, operator, when);
         let expected = |asking: Asking| Some((ExpectedCheck::of(&asking.check, step, tier)?, asking));
         Ok(all.map_err(engine_step)?.into_iter().filter_map(expected).collect())
+    }
+
+    /// The containers of the unit, as they are now.
+    pub(super) fn subjects(&self, plan: &Plan) -> Result<Vec<Subject>, Problem> {
+        let listed = self.runtime.block_on(present(&self.engine, plan))?;
+        let subject =
+            |(service, listed): (String, ListedContainer)| Subject { service, container: listed.container };
+        Ok(listed.into_iter().map(subject).collect())
     }
 
     fn downtime(&self) -> Option<u64> {

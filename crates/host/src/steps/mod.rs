@@ -31,6 +31,7 @@ use crate::engine::Engine;
 use crate::files::RunDir;
 use crate::functional::Operator;
 use crate::watch::meter::Meter;
+use crate::watch::sampling::Sampling;
 
 pub use document::backup_info;
 pub use rate::Rate;
@@ -50,6 +51,7 @@ pub struct Host {
     interrupt: Arc<AtomicUsize>,
     meter: Option<Meter>,
     operator: Option<Operator>,
+    sampling: Option<Sampling>,
     /// Opened at the first backup, because opening derives a key, which takes a good part of a second: not in
     /// the downtime.
     vault: Option<Arc<Vault>>,
@@ -65,7 +67,8 @@ impl Host {
         run: RunDir,
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
-        Self { engine, runtime, access, run, interrupt, meter: None, operator: None, vault: None }
+        let (meter, operator, sampling, vault) = (None, None, None, None);
+        Self { engine, runtime, access, run, interrupt, meter, operator, sampling, vault }
     }
 
     /// With somebody to answer questions.
@@ -92,6 +95,7 @@ impl Host {
     }
 
     fn step(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        self.keep_sampling(permit.step(), context);
         match permit.step() {
             Step::Confirm => self.confirm(context),
             Step::KeepImage => self.keep_image(context),

@@ -62,7 +62,7 @@ pub(super) async fn image(engine: &Engine, reference: &str) -> Result<Option<Ima
 }
 
 /// A reading that fails is no reading: memory is wanted, not required.
-pub(crate) async fn memory(engine: &Engine, id: &str) -> Option<u64> {
+async fn memory(engine: &Engine, id: &str) -> Option<u64> {
     let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
     let mut stream = std::pin::pin!(engine.docker().stats(id, Some(options)));
     let first = tokio::time::timeout(STATS_LIMIT, stream.next()).await.ok()??.ok()?;
@@ -70,7 +70,7 @@ pub(crate) async fn memory(engine: &Engine, id: &str) -> Option<u64> {
 }
 
 /// Bytes in use without what the kernel would give back at once, as `docker stats` shows it.
-fn used(stats: &ContainerMemoryStats) -> Option<u64> {
+pub(crate) fn used(stats: &ContainerMemoryStats) -> Option<u64> {
     let detail = stats.stats.as_ref();
     let cache = detail.and_then(|d| d.get("total_inactive_file").or_else(|| d.get("inactive_file")));
     Some(stats.usage?.saturating_sub(cache.copied().unwrap_or(0)))

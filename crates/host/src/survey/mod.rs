@@ -22,7 +22,7 @@ use crate::compose::Compose;
 use crate::discover::{Found, Listed};
 use crate::engine::Engine;
 
-pub(crate) use containers::memory;
+pub(crate) use containers::used as memory_used;
 pub use detect::probes;
 pub(crate) use detect::protocol;
 pub use doctor::{Doctor, doctor};

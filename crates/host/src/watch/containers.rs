@@ -21,8 +21,6 @@ use crate::engine::{Engine, is_not_found};
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// An engine that went away is asked again after this long.
 const RECONNECT: Duration = Duration::from_millis(500);
-/// Memory is read this often while watching; a reading costs the engine some work.
-const MEMORY_EVERY: Duration = Duration::from_secs(5);
 
 /// What the container is configured for.
 pub(super) async fn expected(engine: &Engine, subject: &Subject) -> Result<Expected, Problem> {
@@ -40,15 +38,10 @@ pub(super) async fn expected(engine: &Engine, subject: &Subject) -> Result<Expec
     })
 }
 
-/// Starts following the containers, and their memory while watching.
+/// Starts following the containers.
 pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sender<Signal>) {
     let trackers = setup.subjects.iter().map(|s| Tracker::new(s, setup.mode)).collect();
     sources.spawn(follow(setup.engine.clone(), trackers, sender.clone()));
-    if setup.mode == Mode::Watch {
-        for subject in setup.subjects {
-            sources.spawn(memory(setup.engine.clone(), subject.clone(), sender.clone()));
-        }
-    }
 }
 
 async fn follow(engine: Engine, mut trackers: Vec<Tracker>, sender: Sender<Signal>) {
@@ -211,23 +204,6 @@ impl Tracker {
 /// The output of a health check, fit for one line of a report.
 pub(super) fn shortened(output: &str) -> String {
     redact::line(&output.trim().chars().take(200).collect::<String>()).replace('\n', " | ")
-}
-
-async fn memory(engine: Engine, subject: Subject, sender: Sender<Signal>) {
-    let Ok(answer) = inspect(&engine, &subject.container.id).await else { return };
-    let limit = answer.host_config.and_then(|h| h.memory).and_then(|m| u64::try_from(m).ok()).unwrap_or(0);
-    if limit == 0 {
-        return;
-    }
-    loop {
-        if let Some(used) = crate::survey::memory(&engine, &subject.container.id).await {
-            let signal = Signal::Memory { container: subject.container.name.clone(), used, limit };
-            if sender.send(signal).await.is_err() {
-                return;
-            }
-        }
-        tokio::time::sleep(MEMORY_EVERY).await;
-    }
 }
 
 #[cfg(test)]

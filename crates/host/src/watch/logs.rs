@@ -6,6 +6,7 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
 use futures_util::StreamExt as _;
 use mainstay_core::redflags;
+use mainstay_core::time::Timestamp;
 use mainstay_core::watch::Signal;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -17,6 +18,10 @@ use crate::engine::Engine;
 const AGAIN: Duration = Duration::from_millis(100);
 /// Reading the end of a log takes no longer.
 const TAIL_LIMIT: Duration = Duration::from_secs(10);
+/// How far back a log is read to know what is normal,
+const HISTORY_MS: i64 = 10 * 60_000;
+/// and how many lines of it.
+const HISTORY_LINES: usize = 5_000;
 
 /// Starts following the logs from the moment that the setup names.
 pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sender<Signal>) {
@@ -94,6 +99,42 @@ pub async fn errors_per_minute(engine: &Engine, id: &str, now_ms: i64) -> f64 {
     let lines = read(engine, id, options().since(since).tail("5000").build()).await;
     let errors = lines.iter().filter(|line| redflags::flag(line).is_some()).count();
     f64::from(u32::try_from(errors).unwrap_or(u32::MAX)) / f64::from(MINUTES)
+}
+
+/// The last minutes of a container's log.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The lines, oldest first.
+    pub lines: Vec<String>,
+    /// The time that they are from, in milliseconds.
+    pub millis: u64,
+}
+
+/// What a container's log says of the last ten minutes, or since the container runs.
+pub(super) async fn history(engine: &Engine, subject: &Subject, now: Timestamp) -> History {
+    let id = &subject.container.id;
+    let begin = Timestamp(now.0 - HISTORY_MS);
+    let since = i32::try_from(begin.0.div_euclid(1000)).unwrap_or(0);
+    let options = options().since(since).tail(&HISTORY_LINES.to_string()).timestamps(true).build();
+    let inspected = engine.call("inspect a container", engine.docker().inspect_container(id, None));
+    let (read, inspected) = tokio::join!(read(engine, id, options), inspected);
+    let started = inspected.ok().and_then(|answer| millis(&answer.state?.started_at?));
+    let lines: Vec<(&str, &str)> =
+        read.iter().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect();
+    let first = lines.first().and_then(|(time, _)| millis(time));
+    // A log that was cut off is as old as its first line; a container that was restarted has lines from before.
+    let began = match first {
+        Some(first) if lines.len() >= HISTORY_LINES => first,
+        _ => started.into_iter().chain(first).min().unwrap_or(begin.0).max(begin.0),
+    };
+    History {
+        lines: lines.iter().map(|(_, line)| (*line).to_owned()).collect(),
+        millis: now.since(Timestamp(began)),
+    }
+}
+
+fn millis(time: &str) -> Option<i64> {
+    Some(time.parse::<jiff::Timestamp>().ok()?.as_millisecond())
 }
 
 #[cfg(test)]

@@ -9,17 +9,19 @@ mod health;
 mod logs;
 pub mod meter;
 mod probing;
+mod resources;
+pub mod sampling;
 
 use std::time::{Duration, Instant};
 
-use mainstay_core::baseline::Measured;
+use mainstay_core::baseline::{Measured, Sample, table};
 use mainstay_core::finding::Finding;
 use mainstay_core::plan::{ContainerRef, Plan};
 use mainstay_core::problem::Problem;
 use mainstay_core::redact;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::Failure;
-use mainstay_core::watch::{Expectation, ExpectedCheck, Judge, Judgement, Mode, Signal, Stage};
+use mainstay_core::watch::{Expectation, ExpectedCheck, Judge, Judgement, Mode, Patterns, Signal, Stage};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -64,31 +66,52 @@ pub struct Setup<'a> {
     pub limit: Duration,
     /// Log lines from here on count.
     pub since: Timestamp,
+    /// What was normal before.
+    pub before: Sample,
+}
+
+/// What was seen of a version that is good so far.
+#[derive(Debug)]
+pub struct Seen {
+    /// For the report.
+    pub remarks: Vec<String>,
+    /// Worth a warning.
+    pub warnings: Vec<Finding>,
+    /// Figures, to be compared with those from before.
+    pub sample: Sample,
+    /// Whether the window ended before its time, as configured.
+    pub early: bool,
+}
+
+impl Seen {
+    fn by(judge: &Judge, now: u64) -> Self {
+        let (remarks, warnings) = (judge.remarks(now), judge.warnings(now));
+        Self { remarks, warnings, sample: judge.sample(now), early: false }
+    }
 }
 
 /// How an observation ended.
 #[derive(Debug)]
 pub enum End {
-    /// It came up, or the window is over and nothing decided against it. With remarks for the report.
-    Good(Vec<String>),
+    /// It came up, or the window is over and nothing decided against it.
+    Good(Box<Seen>),
     /// It is bad.
     Bad(Box<Failure>),
-    /// The caller wanted to stop. With remarks so far.
-    Interrupted(Vec<String>),
+    /// The caller wanted to stop.
+    Interrupted(Box<Seen>),
 }
 
-/// Observes until it is decided, the time is up, or the caller wants to stop. Beside the end comes what is worth a
-/// warning although it did not decide.
+/// Observes until it is decided, the time is up, or the caller wants to stop.
 ///
 /// # Errors
 ///
-/// Those of the engine when the containers are first looked at.
+/// Those of the engine when the containers are first looked at; `log-pattern` where the plan's can't be used.
 pub async fn observe(
     setup: &Setup<'_>,
     tell: &mut dyn FnMut(Duration, &[String]),
     interrupted: &dyn Fn() -> bool,
-) -> Result<(End, Vec<Finding>), Problem> {
-    let mut expected = expectation(setup);
+) -> Result<End, Problem> {
+    let mut expected = expectation(setup, Patterns::compile(&setup.plan.logs)?);
     let (sender, mut receiver) = mpsc::channel(QUEUE);
     let (tell_stage, stage) = watch::channel(Stage::Starting);
     let mut sources = JoinSet::new();
@@ -100,17 +123,22 @@ pub async fn observe(
     logs::spawn(&mut sources, setup, &sender);
     probing::spawn(&mut sources, setup, &sender);
     checks::spawn(&mut sources, setup, &sender, &stage);
+    resources::spawn(&mut sources, setup, &sender);
     drop(sender);
     let mut judge = Judge::new(expected);
+    let began = Instant::now();
     let end = follow(setup, &mut judge, &mut receiver, &tell_stage, tell, interrupted).await;
     sources.shutdown().await;
     Ok(match end {
-        End::Bad(failure) => (End::Bad(Box::new(with_last_lines(setup, *failure).await)), Vec::new()),
-        end => (end, judge.findings()),
+        End::Bad(mut failure) => {
+            failure.evidence.extend(compared(setup, &judge, began));
+            End::Bad(Box::new(with_last_lines(setup, *failure).await))
+        }
+        end => end,
     })
 }
 
-fn expectation(setup: &Setup<'_>) -> Expectation {
+fn expectation(setup: &Setup<'_>, patterns: Patterns) -> Expectation {
     let (plan, watching) = (setup.plan, setup.mode == Mode::Watch);
     let millis = u64::try_from(setup.limit.as_millis()).unwrap_or(u64::MAX);
     Expectation {
@@ -121,7 +149,9 @@ fn expectation(setup: &Setup<'_>) -> Expectation {
         checks: setup.checks.iter().map(|(expected, _)| expected.clone()).collect(),
         startup_ms: if watching { plan.limits.startup_ms } else { millis },
         grace_ms: plan.limits.probe_grace_ms,
-        baseline_errors_per_minute: plan.baseline.errors_per_minute,
+        watch_ms: millis,
+        before: setup.before.clone(),
+        patterns,
     }
 }
 
@@ -143,25 +173,38 @@ async fn follow(
                 // Judged again, so that what came last is part of the evidence.
                 return End::Bad(judge.explain(failure));
             }
-            Judgement::Good if setup.mode == Mode::Start => return End::Good(judge.remarks(now())),
+            Judgement::Good if setup.mode == Mode::Start => {
+                return End::Good(Box::new(Seen::by(judge, now())));
+            }
             Judgement::Good | Judgement::Undecided => {}
         }
         if setup.mode == Mode::Watch && began.elapsed() >= setup.limit {
             let failure = judge.at_the_end(now());
-            return failure.map_or_else(|| End::Good(judge.remarks(now())), |f| End::Bad(Box::new(f)));
+            let good = || End::Good(Box::new(Seen::by(judge, now())));
+            return failure.map_or_else(good, |f| End::Bad(Box::new(f)));
+        }
+        if may_end_early(setup, began.elapsed()) && judge.calm(now()) {
+            return End::Good(Box::new(Seen { early: true, ..Seen::by(judge, now()) }));
         }
         let stage = judge.stage(now());
         tell_stage.send_if_modified(|known| std::mem::replace(known, stage) != stage);
         if interrupted() {
-            return End::Interrupted(judge.remarks(now()));
+            return End::Interrupted(Box::new(Seen::by(judge, now())));
         }
         if told.elapsed() >= Duration::from_millis(250) {
             told = Instant::now();
-            tell(began.elapsed(), &judge.missing(now()));
+            let mut missing = judge.missing(now());
+            missing.extend(judge.worry(now()));
+            tell(began.elapsed(), &missing);
         }
         let left = setup.limit.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
         listen(judge, receiver, now(), GLANCE.min(left)).await;
     }
+}
+
+fn may_end_early(setup: &Setup<'_>, elapsed: Duration) -> bool {
+    let early = setup.plan.limits.early_keep_ms.filter(|_| setup.mode == Mode::Watch);
+    early.is_some_and(|early| elapsed >= Duration::from_millis(early))
 }
 
 /// Takes in what is there, or waits up to `limit` for something.
@@ -172,6 +215,15 @@ async fn listen(judge: &mut Judge, receiver: &mut mpsc::Receiver<Signal>, now: u
             judge.see(now, signal);
         }
     }
+}
+
+/// The figures of the time that it was watched, beside those from before.
+fn compared(setup: &Setup<'_>, judge: &Judge, began: Instant) -> Vec<String> {
+    if setup.mode == Mode::Start {
+        return Vec::new();
+    }
+    let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    table(&setup.before, &judge.sample(now)).iter().map(ToString::to_string).collect()
 }
 
 /// The last lines of the log say more than any rule about it.

@@ -27,7 +27,12 @@ pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sende
         sources.spawn(async move {
             loop {
                 let answer = probes::inside(&engine, &id, &probe, PATIENCE).await;
-                let signal = Signal::Probe { place: Place::Inside, ok: answer.ok, detail: answer.detail };
+                let signal = Signal::Probe {
+                    place: Place::Inside,
+                    ok: answer.ok,
+                    detail: answer.detail,
+                    millis: answer.took_ms,
+                };
                 if sender.send(signal).await.is_err() {
                     return;
                 }
@@ -41,7 +46,12 @@ pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sende
             let outside = probes::Outside::new(&probe);
             loop {
                 let answer = outside.ask(PATIENCE).await;
-                let signal = Signal::Probe { place: Place::Outside, ok: answer.ok, detail: answer.detail };
+                let signal = Signal::Probe {
+                    place: Place::Outside,
+                    ok: answer.ok,
+                    detail: answer.detail,
+                    millis: answer.took_ms,
+                };
                 if sender.send(signal).await.is_err() {
                     return;
                 }

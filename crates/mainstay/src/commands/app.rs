@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
+use mainstay_core::baseline::Sample;
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_host::discover::{self, Found};
@@ -123,6 +124,9 @@ impl App {
         let settings = Settings::of(&project.directory, &project.name, &found.service, flags)?;
         let millis = |span: Option<crate::span::Span>| span.map(crate::span::Span::millis);
         Ok(Wishes {
+            logs: settings.log_rules()?,
+            early_keep_ms: millis(settings.early_keep),
+            earlier: self.earlier(found),
             url: settings.url,
             ca: settings.ca,
             resolve: settings.resolve,
@@ -158,6 +162,16 @@ impl App {
             records.peek()?;
             Some(records.map(|record| record.added_bytes).sum())
         })
+    }
+
+    /// What the last runs saw of a service: of a version that was kept while it was watched, else of the one before.
+    fn earlier(&self, found: &Found) -> Option<Sample> {
+        const RUNS: usize = 3;
+        let journal = self.state.existing_journal().ok()??;
+        let runs = journal.runs().ok()?;
+        let own = runs.iter().filter(|r| r.project == found.project.name && r.service == found.service);
+        let states = own.filter(|run| run.ended_at.is_some()).filter_map(|run| journal.replay(&run.id).ok());
+        states.filter_map(|(_, state)| state.seen().cloned()).take(RUNS).reduce(|all, one| all.worst(&one))
     }
 
     /// Takes the lock of the engine, or says who has it.

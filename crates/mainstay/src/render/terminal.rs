@@ -106,6 +106,9 @@ impl Terminal {
                 let tail =
                     if remarks.is_empty() { String::new() } else { format!(": {}", remarks.join(", ")) };
                 self.line(&format!("  {GOOD}✓{GOOD:#} {}{tail} {DIM}· {took}{DIM:#}", words::step(step)));
+                for line in words::figures(fact) {
+                    self.line(&format!("    {DIM}{line}{DIM:#}"));
+                }
             }
             Outcome::Failed { failure } => {
                 self.line(&format!("  {BAD}✗ {step}{BAD:#} {DIM}· {took}{DIM:#}"));

@@ -1,5 +1,6 @@
 //! The wording: plans, steps, facts and ends as lines of plain text, without colours.
 
+use mainstay_core::baseline::{Row, table};
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
 use mainstay_core::plan::{
     DataMount, FileEdit, Image, Kind, MountKind, Plan, Purpose, Quiesce, Room, ServicePlan,
@@ -109,10 +110,13 @@ pub fn fact(fact: &Fact) -> Vec<String> {
             }
             remarks
         }
-        Fact::Watched { watched_ms, cut_short, observations } => {
+        Fact::Watched { watched_ms, cut_short, early, observations, .. } => {
             let mut remarks = vec![format!("for {}", millis(*watched_ms))];
             if *cut_short {
                 remarks.push("ended early by the operator".into());
+            }
+            if *early {
+                remarks.push("ended early, because all was well for as long as `early_keep` says".into());
             }
             remarks.extend(observations.iter().cloned());
             remarks
@@ -123,6 +127,16 @@ pub fn fact(fact: &Fact) -> Vec<String> {
         Fact::Restored { files, bytes: total } => vec![format!("{files} files, {}", bytes(*total))],
         Fact::Nothing | Fact::Unknown => Vec::new(),
     }
+}
+
+/// The figures of a version that was watched, beside those from before.
+#[must_use]
+pub fn figures(fact: &Fact) -> Vec<String> {
+    let Fact::Watched { before: Some(before), during: Some(during), .. } = fact else { return Vec::new() };
+    let rows = table(before, during);
+    let width = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
+    let line = |row: Row| format!("{:<width$}  {} (before: {})", row.what, row.during, row.before);
+    rows.into_iter().map(line).collect()
 }
 
 /// How far a step is.
@@ -193,6 +207,10 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         Kind::Update => {
             let watch = millis(plan.limits.watch_ms);
             lines.push(format!("  limits    {start} to start, then watched for {watch}"));
+            if let Some(early) = plan.limits.early_keep_ms {
+                let early = millis(early);
+                lines.push(format!("            or for {early}, if there is nothing to report until then"));
+            }
         }
         Kind::Rollback { .. } | Kind::Restore { .. } => lines.push(format!("  limits    {start} to start")),
         Kind::Backup => {}

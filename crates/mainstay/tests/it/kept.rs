@@ -40,6 +40,7 @@ fn a_new_version_runs_on_the_old_data() {
             "back-up-live",
             "pull-image",
             "edit-files",
+            "take-baseline",
             "create-containers",
             "back-up-cutover",
             "start-new",

@@ -25,3 +25,4 @@ mod room;
 #[path = "../../../vault/tests/vault/s3.rs"]
 mod s3;
 mod verified;
+mod watched;

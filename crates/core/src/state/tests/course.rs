@@ -332,7 +332,41 @@ fn a_watch_that_was_cut_short_is_told() {
     let mut run = Run::new(update());
     run.until_begun(Watch);
     run.interrupt();
-    let fact = Fact::Watched { watched_ms: 1, cut_short: true, observations: Vec::new() };
+    let fact = Fact::Watched {
+        watched_ms: 1,
+        cut_short: true,
+        early: false,
+        observations: Vec::new(),
+        before: None,
+        during: None,
+    };
     run.end(Watch, Outcome::Done { fact });
     assert_eq!(run.finish(usual).1, Conclusion::Kept { warnings: true });
+}
+
+#[test]
+fn what_was_seen_is_of_the_version_that_runs_since() {
+    let sample = |rate| Some(Box::new(Sample { errors_per_minute: rate, ..Sample::default() }));
+    let seen = |watched: Outcome| {
+        let mut run = Run::new(Plan { measure: true, ..update() });
+        run.finish(|step| match step {
+            TakeBaseline => {
+                let measured = Box::new(Measured { figures: Vec::new(), sample: sample(1.0) });
+                Outcome::Done { fact: Fact::Measured { measured } }
+            }
+            Watch => watched.clone(),
+            _ => usual(step),
+        });
+        run.state.seen().map(|sample| sample.errors_per_minute)
+    };
+    let fact = Fact::Watched {
+        watched_ms: 1,
+        cut_short: false,
+        early: false,
+        observations: Vec::new(),
+        before: None,
+        during: sample(2.0),
+    };
+    assert_eq!(seen(Outcome::Done { fact }), Some(2.0), "it was kept");
+    assert_eq!(seen(failed(Cause::Version(DataDoubt::Unrelated))), Some(1.0), "the old one runs again");
 }
