@@ -4,7 +4,7 @@
 //! after, mounts, probes and limits. It holds no secret: the bytes of edited files lie in the run's directory,
 //! the plan has their hashes only.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -372,11 +372,17 @@ pub struct OutsideProbe {
     /// The address to connect to instead of what DNS says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolve: Option<IpAddr>,
+    /// The DNS server to ask instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<SocketAddr>,
     /// Where the URL was found, for the plan's reader.
     pub detected_from: String,
     /// The HTTP status that the old version gave, when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_status: Option<u16>,
+    /// Where the old version redirected to at last, without what may be secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_redirect: Option<String>,
 }
 
 /// Time limits, all in milliseconds.
@@ -390,10 +396,25 @@ pub struct Limits {
     pub probe_grace_ms: u64,
     /// How often probes ask while watching.
     pub probe_interval_ms: u64,
+    /// An answer that takes longer is reported.
+    #[serde(default = "usual_answer_ms")]
+    pub answer_ms: u64,
+}
+
+/// As users see it, an answer after three seconds is late.
+fn usual_answer_ms() -> u64 {
+    3_000
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { startup_ms: 120_000, watch_ms: 30 * 60_000, probe_grace_ms: 15_000, probe_interval_ms: 5_000 }
+        Self {
+            startup_ms: 120_000,
+            watch_ms: 30 * 60_000,
+            // Two intervals: a lasting fault is decided within three, however it falls between two questions.
+            probe_grace_ms: 10_000,
+            probe_interval_ms: 5_000,
+            answer_ms: usual_answer_ms(),
+        }
     }
 }

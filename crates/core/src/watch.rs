@@ -56,6 +56,8 @@ pub struct Expectation {
     pub startup_ms: u64,
     /// How long a probe or the health may be bad before that decides, in milliseconds.
     pub grace_ms: u64,
+    /// An answer that takes longer is reported.
+    pub answer_ms: u64,
     /// Errors a minute in the log before the update.
     pub baseline_errors_per_minute: f64,
 }
@@ -138,14 +140,25 @@ pub enum Signal {
         /// The output of the check, shortened.
         output: String,
     },
+    /// One run of its health check, for the evidence; what the run means is [`Signal::Health`].
+    Checked {
+        /// Which container.
+        container: String,
+        /// Exit code and output, shortened.
+        outcome: String,
+    },
     /// A probe was answered, or not.
     Probe {
         /// Who asked.
         place: Place,
         /// Whether the answer is as good as before the update.
         ok: bool,
+        /// From the question to the answer, or until it was clear that none comes.
+        millis: Millis,
         /// The answer, for people.
         detail: String,
+        /// What is worth a remark although the answer is good.
+        remark: Option<String>,
     },
     /// A line of its log.
     Log {
@@ -188,7 +201,7 @@ impl Patience {
     const NONE: Self = Self { grace_ms: 0, failures: 1 };
 
     fn usual(expected: &Expectation) -> Self {
-        Self { grace_ms: expected.grace_ms, failures: 3 }
+        Self { grace_ms: expected.grace_ms, failures: 2 }
     }
 }
 
@@ -217,11 +230,13 @@ impl Judge {
     /// Takes one signal in.
     pub fn see(&mut self, at: Millis, signal: Signal) {
         match signal {
-            Signal::Probe { place, ok, detail } => {
+            Signal::Probe { place, ok, millis, detail, remark } => {
                 if let Some(probe) = self.probes.get_mut(&place) {
-                    probe.see(at, ok, detail);
+                    probe.see(at, ok, millis, detail);
+                    probe.remark(remark);
                 }
             }
+            Signal::Checked { container, outcome } => self.with(&container, |c| c.checked(outcome)),
             Signal::Log { line, .. } => self.read(at, &line),
             Signal::Running { container } => self.with(&container, |c| c.runs(at)),
             Signal::Exited { container, code } => self.with(&container, |c| c.exited(at, code)),
@@ -252,11 +267,12 @@ impl Judge {
         }
     }
 
-    /// The failure with everything that was seen since it was decided.
+    /// The failure with everything that was seen since it was decided, which may name a better cause: an OOM
+    /// kill is told after the exit that it led to.
     #[must_use]
-    pub fn explain(&self, failure: Box<Failure>) -> Box<Failure> {
+    pub fn explain(&self, now: Millis, failure: Box<Failure>) -> Box<Failure> {
         let Cause::Version(doubt) = failure.cause else { return failure };
-        Box::new(self.failure(failure.problem, doubt))
+        Box::new(self.bad(now).unwrap_or_else(|| self.failure(failure.problem, doubt)))
     }
 
     /// What is still missing for a good start, for people.
@@ -286,7 +302,9 @@ impl Judge {
     #[must_use]
     pub fn remarks(&self, now: Millis) -> Vec<String> {
         let mut remarks: Vec<String> = self.containers.values().flat_map(Container::remarks).collect();
-        remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place)));
+        remarks.extend(
+            self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place, self.expected.answer_ms)),
+        );
         if !self.errors.is_empty() {
             let rate = self.errors_per_minute(now);
             remarks.push(format!("{} error lines in the log, {rate:.1} a minute", self.errors.len()));

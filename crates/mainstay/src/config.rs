@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cli::ProbeArgs;
+use crate::resolver::Resolver;
 use crate::span::Span;
 
 /// One configuration file.
@@ -44,6 +45,9 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// Connect to this address instead of what DNS says.
     pub resolve: Option<IpAddr>,
+    /// Ask this DNS server instead of the system's, `IP` or `IP:PORT`.
+    #[schemars(with = "Option<String>")]
+    pub resolver: Option<Resolver>,
     /// Port that the service listens on inside its network.
     pub port: Option<u16>,
     /// Path to ask for, inside.
@@ -56,6 +60,8 @@ pub struct Settings {
     pub probe_grace: Option<Span>,
     /// How often probes ask while watching.
     pub probe_interval: Option<Span>,
+    /// An answer that takes longer is reported (3s).
+    pub slow: Option<Span>,
     /// For how many days every backup is kept (7).
     pub keep_days: Option<u32>,
     /// How many runs' backups are kept however old they are (3).
@@ -135,12 +141,14 @@ const KEYS: &[&str] = &[
     "url",
     "ca",
     "resolve",
+    "resolver",
     "port",
     "path",
     "watch",
     "startup",
     "probe_grace",
     "probe_interval",
+    "slow",
     "keep_days",
     "keep_last",
     "quiesce",
@@ -161,6 +169,7 @@ impl Settings {
             url: flags.url.clone(),
             ca: flags.ca.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())),
             resolve: flags.resolve,
+            resolver: flags.resolver,
             port: flags.port,
             path: flags.path.clone(),
             ..Settings::default()
@@ -197,12 +206,14 @@ impl Settings {
             url: self.url.or(other.url),
             ca: self.ca.or(other.ca),
             resolve: self.resolve.or(other.resolve),
+            resolver: self.resolver.or(other.resolver),
             port: self.port.or(other.port),
             path: self.path.or(other.path),
             watch: self.watch.or(other.watch),
             startup: self.startup.or(other.startup),
             probe_grace: self.probe_grace.or(other.probe_grace),
             probe_interval: self.probe_interval.or(other.probe_interval),
+            slow: self.slow.or(other.slow),
             keep_days: self.keep_days.or(other.keep_days),
             keep_last: self.keep_last.or(other.keep_last),
             quiesce: self.quiesce.or(other.quiesce),

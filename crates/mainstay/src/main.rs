@@ -8,6 +8,7 @@ mod interrupt;
 mod keeping;
 mod render;
 mod repository;
+mod resolver;
 mod span;
 mod state;
 

@@ -8,6 +8,7 @@ fn expectation(mode: Mode) -> Expectation {
         outside: true,
         startup_ms: 60_000,
         grace_ms: 10_000,
+        answer_ms: 3_000,
         baseline_errors_per_minute: 0.0,
     }
 }
@@ -25,7 +26,8 @@ fn health(healthy: bool) -> Signal {
 }
 
 fn probe(place: Place, ok: bool) -> Signal {
-    Signal::Probe { place, ok, detail: if ok { "HTTP 200" } else { "HTTP 500" }.to_owned() }
+    let detail = if ok { "HTTP 200" } else { "HTTP 500" }.to_owned();
+    Signal::Probe { place, ok, millis: 0, detail, remark: None }
 }
 
 fn exit(code: i64) -> Signal {
@@ -232,4 +234,83 @@ fn memory_near_the_limit_decides_when_it_lasts() {
     assert_eq!(judge.judge(9_999), Judgement::Good);
     judge.see(10_000, memory(97 << 20));
     assert_eq!(bad(&mut judge, 10_000).cause, Cause::Version(DataDoubt::Unrelated));
+}
+
+#[test]
+fn one_missed_answer_never_decides_however_long_it_was_waited_for() {
+    let mut judge = working(Mode::Watch);
+    let silent = Signal::Probe {
+        place: Place::Outside,
+        ok: false,
+        millis: 5_000,
+        detail: "no answer within 5000 ms".to_owned(),
+        remark: None,
+    };
+    judge.see(30_000, silent.clone());
+    assert_eq!(judge.judge(40_000), Judgement::Undecided, "it was asked once");
+    // The grace counts from when it was asked in vain, not from when that was given up.
+    judge.see(34_999, silent);
+    assert_eq!(judge.judge(34_999), Judgement::Undecided);
+    assert_eq!(bad(&mut judge, 35_000).problem.code, "version-no-answer");
+}
+
+#[test]
+fn slow_answers_are_reported_above_the_limit_and_decide_nothing() {
+    let mut judge = working(Mode::Watch);
+    let answered = |millis| Signal::Probe {
+        place: Place::Outside,
+        ok: true,
+        millis,
+        detail: "HTTP 200".to_owned(),
+        remark: None,
+    };
+    judge.see(5_000, answered(3_000));
+    assert_eq!(judge.remarks(5_000), Vec::<String>::new());
+    judge.see(10_000, answered(4_250));
+    assert_eq!(judge.judge(10_000), Judgement::Good);
+    let told = "1 of 3 answers from outside took longer than 3.0 s, the slowest 4.2 s";
+    assert_eq!(judge.remarks(10_000), [told]);
+}
+
+#[test]
+fn what_an_answer_has_to_tell_is_reported_once() {
+    let mut judge = working(Mode::Watch);
+    for at in [5_000, 10_000] {
+        let remark = Some("it redirects to /login, which it did not before".to_owned());
+        judge.see(
+            at,
+            Signal::Probe { place: Place::Outside, ok: true, millis: 1, detail: String::new(), remark },
+        );
+    }
+    assert_eq!(judge.judge(10_000), Judgement::Good);
+    assert_eq!(
+        judge.remarks(10_000),
+        ["asked from outside: it redirects to /login, which it did not before"]
+    );
+}
+
+#[test]
+fn an_oom_kill_that_is_told_after_its_exit_is_the_cause() {
+    let mut judge = working(Mode::Watch);
+    judge.see(5_000, exit(137));
+    let failure = bad(&mut judge, 5_000);
+    assert_eq!(failure.problem.code, "version-exits");
+    judge.see(5_050, Signal::OutOfMemory { container: app() });
+    let explained = judge.explain(5_050, Box::new(failure));
+    assert_eq!(explained.problem.code, "version-out-of-memory");
+    assert_eq!(explained.cause, Cause::Version(DataDoubt::Unrelated));
+}
+
+#[test]
+fn the_last_outcomes_of_the_health_check_are_evidence() {
+    let mut judge = judge(Mode::Start);
+    judge.see(0, Signal::Running { container: app() });
+    let checked = |outcome: &str| Signal::Checked { container: app(), outcome: outcome.to_owned() };
+    for outcome in ["0", "1", "2", "2", "3", "4", "5"] {
+        judge.see(10, checked(&format!("exit {outcome}")));
+    }
+    judge.see(10, health(false));
+    let evidence = bad(&mut judge, 60_000).evidence;
+    let checks: Vec<&str> = evidence.iter().filter_map(|e| e.strip_prefix("app: health check ")).collect();
+    assert_eq!(checks, ["exit 1", "2 times exit 2", "exit 3", "exit 4", "exit 5"]);
 }

@@ -95,8 +95,10 @@ fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
                 url: url.to_owned(),
                 ca: None,
                 resolve: None,
+                resolver: None,
                 detected_from: "the operator".to_owned(),
                 baseline_status: None,
+                baseline_redirect: None,
             });
         }
         None => {}
@@ -104,6 +106,7 @@ fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
     if let Some(probe) = &mut probes.outside {
         probe.ca.clone_from(&wishes.ca);
         probe.resolve = wishes.resolve;
+        probe.resolver = wishes.resolver;
     }
     probes
 }
@@ -132,7 +135,9 @@ fn with_baseline(probes: Probes, asked: &Asked) -> Probes {
     let good = |answer: &Option<Answer>| answer.as_ref().filter(|a| a.ok).map(|a| a.status);
     let inside = good(&asked.inside)
         .and_then(|status| probes.inside.map(|p| InsideProbe { baseline_status: status, ..p }));
-    let outside = good(&asked.outside)
-        .and_then(|status| probes.outside.map(|p| OutsideProbe { baseline_status: status, ..p }));
+    let baseline_redirect = asked.outside.as_ref().and_then(|a| a.figures.redirects.last().cloned());
+    let outside = good(&asked.outside).and_then(|baseline_status| {
+        probes.outside.map(|p| OutsideProbe { baseline_status, baseline_redirect, ..p })
+    });
     Probes { inside, outside }
 }

@@ -10,7 +10,7 @@ mod unit;
 mod update;
 mod variables;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use mainstay_core::plan::{Plan, Quiesce};
@@ -33,6 +33,8 @@ pub struct Wishes {
     pub ca: Option<PathBuf>,
     /// The address to connect to instead of what DNS says.
     pub resolve: Option<IpAddr>,
+    /// The DNS server to ask instead of the system's.
+    pub resolver: Option<SocketAddr>,
     /// The port that the service listens on, inside.
     pub port: Option<u16>,
     /// The path to ask for, inside.
@@ -45,6 +47,8 @@ pub struct Wishes {
     pub probe_grace_ms: Option<u64>,
     /// How often probes ask while watching, in milliseconds.
     pub probe_interval_ms: Option<u64>,
+    /// From when on an answer counts as slow, in milliseconds.
+    pub answer_ms: Option<u64>,
     /// How a run that only backs up makes the data stand still; `None` for not at all.
     pub still: Option<Quiesce>,
     /// What is run in the services' containers around a backup.

@@ -84,6 +84,7 @@ fn limits(survey: &Survey, wishes: &Wishes) -> Limits {
         watch_ms: wishes.watch_ms.unwrap_or(usual.watch_ms),
         probe_grace_ms: wishes.probe_grace_ms.unwrap_or(usual.probe_grace_ms),
         probe_interval_ms: wishes.probe_interval_ms.unwrap_or(usual.probe_interval_ms),
+        answer_ms: wishes.answer_ms.unwrap_or(usual.answer_ms),
     }
 }
 

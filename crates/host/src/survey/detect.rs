@@ -52,8 +52,10 @@ pub fn probes(unit: &[ServiceFacts], named: &str) -> Probes {
             url: url.clone(),
             ca: None,
             resolve: None,
+            resolver: None,
             detected_from: way.from.clone(),
             baseline_status: None,
+            baseline_redirect: None,
         }),
     }
 }

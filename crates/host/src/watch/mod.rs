@@ -28,8 +28,11 @@ pub use logs::{errors_per_minute, tail};
 const QUEUE: usize = 1024;
 /// How long nothing may happen before the clock is looked at again.
 const GLANCE: Duration = Duration::from_millis(100);
-/// After the decision, log lines of the same moment are still on their way.
+/// After the decision, log lines of the same moment are still on their way, and an OOM kill is told after the exit
+/// that it led to: they may come this late.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// Nothing more comes once it has been silent for this long.
+const SILENCE: Duration = Duration::from_millis(60);
 /// Log lines that are kept as evidence.
 const TAIL_LINES: usize = 6;
 
@@ -109,6 +112,7 @@ fn expectation(setup: &Setup<'_>) -> Expectation {
         outside: plan.probes.outside.is_some(),
         startup_ms: if watching { plan.limits.startup_ms } else { millis },
         grace_ms: plan.limits.probe_grace_ms,
+        answer_ms: plan.limits.answer_ms,
         baseline_errors_per_minute: plan.baseline.errors_per_minute,
     }
 }
@@ -126,9 +130,9 @@ async fn follow(
     loop {
         match judge.judge(now()) {
             Judgement::Bad(failure) => {
-                listen(judge, receiver, now(), LAST_WORDS).await;
+                last_words(judge, receiver, now()).await;
                 // Judged again, so that what came last is part of the evidence.
-                return End::Bad(judge.explain(failure));
+                return End::Bad(judge.explain(now(), failure));
             }
             Judgement::Good if setup.mode == Mode::Start => return End::Good(judge.remarks(now())),
             Judgement::Good | Judgement::Undecided => {}
@@ -156,6 +160,15 @@ async fn listen(judge: &mut Judge, receiver: &mut mpsc::Receiver<Signal>, now: u
         while let Ok(signal) = receiver.try_recv() {
             judge.see(now, signal);
         }
+    }
+}
+
+/// Takes in what is still on its way.
+async fn last_words(judge: &mut Judge, receiver: &mut mpsc::Receiver<Signal>, now: u64) {
+    let began = Instant::now();
+    while let Some(left) = LAST_WORDS.checked_sub(began.elapsed()) {
+        let Ok(Some(signal)) = tokio::time::timeout(SILENCE.min(left), receiver.recv()).await else { return };
+        judge.see(now, signal);
     }
 }
 
