@@ -4,7 +4,6 @@
 //! after, mounts, probes and limits. It holds no secret: the bytes of edited files lie in the run's directory,
 //! the plan has their hashes only.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,10 @@ use crate::baseline::Baseline;
 use crate::event::BackupRecord;
 use crate::finding::Finding;
 use crate::verdict::Tier;
+
+mod probes;
+
+pub use probes::{Dependent, InsideProbe, NeighbourProbe, OutsideProbe, Probes, Protocol};
 
 /// The format of plans that this version writes.
 pub const FORMAT: u32 = 1;
@@ -320,69 +323,6 @@ pub enum Purpose {
     Backup,
     /// A copy of the data beside itself, should it have to be put back.
     Restore,
-}
-
-/// How the service is asked whether it works.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probes {
-    /// From inside the network.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inside: Option<InsideProbe>,
-    /// From outside, as users reach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outside: Option<OutsideProbe>,
-}
-
-/// A probe from another place in the service's network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InsideProbe {
-    /// The service that is asked.
-    pub service: String,
-    /// The port it listens on, inside.
-    pub port: u16,
-    /// HTTP, or a bare TCP connection for what speaks something else.
-    pub protocol: Protocol,
-    /// The path to ask for.
-    pub path: String,
-    /// Where the port was found, for the plan's reader.
-    pub detected_from: String,
-    /// The HTTP status that the old version gave, when the plan was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_status: Option<u16>,
-}
-
-/// What is spoken on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// HTTP/1.1 or 2.
-    Http,
-    /// Anything else: a connection that stays open counts.
-    Tcp,
-}
-
-/// A probe of the URL that users have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutsideProbe {
-    /// The URL.
-    pub url: String,
-    /// A CA certificate to trust besides the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    /// The address to connect to instead of what DNS says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolve: Option<IpAddr>,
-    /// The DNS server to ask instead of the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolver: Option<SocketAddr>,
-    /// Where the URL was found, for the plan's reader.
-    pub detected_from: String,
-    /// The HTTP status that the old version gave, when the plan was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_status: Option<u16>,
-    /// Where the old version redirected to at last, without what may be secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_redirect: Option<String>,
 }
 
 /// Time limits, all in milliseconds.

@@ -15,11 +15,13 @@ use crate::redflags::{self, Flag};
 use crate::verdict::{Cause, DataDoubt, Failure};
 
 mod container;
+mod dependent;
 mod probe;
 #[cfg(test)]
 mod tests;
 
 use container::Container;
+use dependent::Dependent;
 use probe::Probe;
 
 /// How many telling log lines are kept as evidence.
@@ -52,6 +54,10 @@ pub struct Expectation {
     pub inside: bool,
     /// Whether somebody asks as users do.
     pub outside: bool,
+    /// Whether somebody asks from the place of another container.
+    pub neighbour: bool,
+    /// Containers that need the unit and have to go on working.
+    pub dependents: Vec<Expected>,
     /// How long a version may take to come up, in milliseconds.
     pub startup_ms: u64,
     /// How long a probe or the health may be bad before that decides, in milliseconds.
@@ -92,6 +98,8 @@ pub enum Place {
     Inside,
     /// As users do.
     Outside,
+    /// From the place of another container.
+    Neighbour,
 }
 
 /// Something that was observed.
@@ -160,6 +168,13 @@ pub enum Signal {
         /// What is worth a remark although the answer is good.
         remark: Option<String>,
     },
+    /// A probe could not be asked, for a reason that is not the service's.
+    Unaskable {
+        /// From where it would have been asked.
+        place: Place,
+        /// Why it was not.
+        why: String,
+    },
     /// A line of its log.
     Log {
         /// Which container.
@@ -210,6 +225,7 @@ impl Patience {
 pub struct Judge {
     expected: Expectation,
     containers: BTreeMap<String, Container>,
+    dependents: BTreeMap<String, Dependent>,
     probes: BTreeMap<Place, Probe>,
     flags: Vec<(Flag, String)>,
     errors: Vec<Millis>,
@@ -222,14 +238,36 @@ impl Judge {
     pub fn new(expected: Expectation) -> Self {
         let containers =
             expected.containers.iter().map(|c| (c.name.clone(), Container::new(c.clone()))).collect();
-        let places = [(Place::Inside, expected.inside), (Place::Outside, expected.outside)];
+        let dependents =
+            expected.dependents.iter().map(|c| (c.name.clone(), Dependent::new(c.clone()))).collect();
+        let places = [
+            (Place::Inside, expected.inside),
+            (Place::Outside, expected.outside),
+            (Place::Neighbour, expected.neighbour),
+        ];
         let probes = places.into_iter().filter(|(_, on)| *on).map(|(p, _)| (p, Probe::default())).collect();
-        Self { expected, containers, probes, flags: Vec::new(), errors: Vec::new(), decided: None }
+        Self {
+            expected,
+            containers,
+            dependents,
+            probes,
+            flags: Vec::new(),
+            errors: Vec::new(),
+            decided: None,
+        }
     }
 
     /// Takes one signal in.
     pub fn see(&mut self, at: Millis, signal: Signal) {
+        if let Some(dependent) = dependent::named(&signal).and_then(|name| self.dependents.get_mut(name)) {
+            return dependent.see(at, signal);
+        }
         match signal {
+            Signal::Unaskable { place, why } => {
+                if let Some(probe) = self.probes.get_mut(&place) {
+                    probe.unaskable(why);
+                }
+            }
             Signal::Probe { place, ok, millis, detail, remark } => {
                 if let Some(probe) = self.probes.get_mut(&place) {
                     probe.see(at, ok, millis, detail);
@@ -287,6 +325,10 @@ impl Judge {
     /// What the end of the window says: figures that are only judged when they last.
     #[must_use]
     pub fn at_the_end(&self, now: Millis) -> Option<Failure> {
+        let never_well = self.dependents.values().find_map(Dependent::never_well);
+        if let Some(problem) = never_well {
+            return Some(self.failure(problem, self.doubt_by_dependent()));
+        }
         let rate = self.errors_per_minute(now);
         let lately = self.errors.iter().filter(|at| **at >= now.saturating_sub(now / 3)).count();
         let allowed = ERRORS_A_MINUTE.max(2.0 * self.expected.baseline_errors_per_minute);
@@ -305,6 +347,7 @@ impl Judge {
         remarks.extend(
             self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place, self.expected.answer_ms)),
         );
+        remarks.extend(self.dependents.values().flat_map(Dependent::remarks));
         if !self.errors.is_empty() {
             let rate = self.errors_per_minute(now);
             remarks.push(format!("{} error lines in the log, {rate:.1} a minute", self.errors.len()));
@@ -356,6 +399,10 @@ impl Judge {
                 return Some(self.failure(why.into_iter().fold(problem, Problem::because), doubt));
             }
         }
+        let broken = self.dependents.values().find_map(|d| d.bad(now, &self.expected));
+        if let Some(problem) = broken {
+            return Some(self.failure(problem, self.doubt_by_dependent()));
+        }
         let late = self.expected.mode == Mode::Start && now >= self.expected.startup_ms;
         let missing = if late { self.missing(now) } else { Vec::new() };
         if missing.is_empty() {
@@ -367,11 +414,18 @@ impl Judge {
         Some(self.failure(problem, DataDoubt::Possible))
     }
 
+    /// Where the service itself answers well, what others make of it is no matter of its data.
+    fn doubt_by_dependent(&self) -> DataDoubt {
+        let well = !self.probes.is_empty() && self.probes.values().all(Probe::answers);
+        if well { DataDoubt::Unrelated } else { DataDoubt::Possible }
+    }
+
     /// With the evidence so far, and what the log says about the data.
     fn failure(&self, problem: Problem, doubt: DataDoubt) -> Failure {
         let by_log = self.flags.iter().filter(|(flag, _)| flag.decides()).map(|(flag, _)| flag.doubt()).max();
         let doubt = by_log.map_or(doubt, |by_log| by_log.max(doubt));
         let mut evidence: Vec<String> = self.containers.values().flat_map(Container::evidence).collect();
+        evidence.extend(self.dependents.values().filter_map(Dependent::evidence));
         evidence.extend(self.probes.iter().map(|(place, probe)| probe.evidence(*place)));
         evidence.extend(self.flags.iter().map(|(flag, line)| format!("log ({}): {line}", flag.describe())));
         Failure { problem, cause: Cause::Version(doubt), evidence }

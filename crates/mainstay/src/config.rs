@@ -52,6 +52,12 @@ pub struct Settings {
     pub port: Option<u16>,
     /// Path to ask for, inside.
     pub path: Option<String>,
+    /// Container or service of the project from whose place it is asked as well, or `none`; the reverse proxy where it
+    /// is not said.
+    pub from: Option<String>,
+    /// Services of the project that have to go on working; those that name this one in `depends_on` where it is not
+    /// said.
+    pub dependents: Option<Vec<String>>,
     /// How long to watch a new version.
     pub watch: Option<Span>,
     /// How long a version may take to start.
@@ -144,6 +150,8 @@ const KEYS: &[&str] = &[
     "resolver",
     "port",
     "path",
+    "from",
+    "dependents",
     "watch",
     "startup",
     "probe_grace",
@@ -209,6 +217,8 @@ impl Settings {
             resolver: self.resolver.or(other.resolver),
             port: self.port.or(other.port),
             path: self.path.or(other.path),
+            from: self.from.or(other.from),
+            dependents: self.dependents.or(other.dependents),
             watch: self.watch.or(other.watch),
             startup: self.startup.or(other.startup),
             probe_grace: self.probe_grace.or(other.probe_grace),

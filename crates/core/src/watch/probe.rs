@@ -19,11 +19,14 @@ pub(super) struct Probe {
     /// How long each good answer took.
     took: Vec<Millis>,
     remarks: BTreeSet<String>,
+    /// Why it can't be asked at present, if it can't.
+    unaskable: Option<String>,
 }
 
 impl Probe {
     pub fn see(&mut self, at: Millis, ok: bool, millis: Millis, detail: String) {
         self.last = detail;
+        self.unaskable = None;
         if ok {
             self.took.push(millis);
             self.failing_since = None;
@@ -37,6 +40,13 @@ impl Probe {
         }
     }
 
+    /// It can't be asked, which says nothing about the service.
+    pub fn unaskable(&mut self, why: String) {
+        (self.failing_since, self.in_a_row) = (None, 0);
+        self.remark(Some(format!("it could not be asked: {why}")));
+        self.unaskable = Some(why);
+    }
+
     /// Keeps what is worth a remark, once each, and not without end.
     pub fn remark(&mut self, remark: Option<String>) {
         if self.remarks.len() < KEPT_REMARKS {
@@ -45,7 +55,7 @@ impl Probe {
     }
 
     pub fn answers(&self) -> bool {
-        self.ever_ok && self.failing_since.is_none()
+        self.unaskable.is_some() || (self.ever_ok && self.failing_since.is_none())
     }
 
     pub fn missing(&self, place: Place) -> String {
@@ -112,5 +122,6 @@ fn describe(place: Place) -> &'static str {
     match place {
         Place::Inside => "from inside",
         Place::Outside => "from outside",
+        Place::Neighbour => "from a neighbour in the network",
     }
 }

@@ -6,6 +6,8 @@ fn expectation(mode: Mode) -> Expectation {
         containers: vec![Expected { name: "app".into(), health_check: true, restart: Restart::Always }],
         inside: true,
         outside: true,
+        neighbour: false,
+        dependents: Vec::new(),
         startup_ms: 60_000,
         grace_ms: 10_000,
         answer_ms: 3_000,
@@ -313,4 +315,115 @@ fn the_last_outcomes_of_the_health_check_are_evidence() {
     let evidence = bad(&mut judge, 60_000).evidence;
     let checks: Vec<&str> = evidence.iter().filter_map(|e| e.strip_prefix("app: health check ")).collect();
     assert_eq!(checks, ["exit 1", "2 times exit 2", "exit 3", "exit 4", "exit 5"]);
+}
+
+/// With a service beside it that needs it, and has an own health check.
+fn with_dependent(mode: Mode) -> Judge {
+    let mut expected = expectation(mode);
+    let worker = Expected { name: "worker".into(), health_check: true, restart: Restart::Always };
+    expected.dependents = vec![worker];
+    let mut judge = Judge::new(expected);
+    for signal in [
+        Signal::Running { container: app() },
+        health(true),
+        probe(Place::Inside, true),
+        probe(Place::Outside, true),
+    ] {
+        judge.see(0, signal);
+    }
+    judge
+}
+
+fn worker() -> String {
+    "worker".to_owned()
+}
+
+fn workers_health(healthy: bool) -> Signal {
+    Signal::Health { container: worker(), healthy, output: "no connection to app".to_owned() }
+}
+
+#[test]
+fn a_dependent_that_breaks_and_stays_broken_decides_after_the_grace() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(1_000, Signal::Running { container: worker() });
+    judge.see(1_000, workers_health(true));
+    judge.see(20_000, workers_health(false));
+    assert_eq!(judge.judge(29_999), Judgement::Good);
+    let failure = bad(&mut judge, 30_000);
+    assert_eq!(failure.problem.code, "dependent-broken");
+    assert_eq!(failure.cause, Cause::Version(DataDoubt::Unrelated), "the service itself answers");
+    assert!(failure.evidence.iter().any(|e| e.contains("no connection to app")), "{failure:?}");
+}
+
+#[test]
+fn a_dependent_that_recovers_is_reported() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(1_000, Signal::Running { container: worker() });
+    judge.see(1_000, workers_health(true));
+    judge.see(20_000, workers_health(false));
+    judge.see(29_000, workers_health(true));
+    assert_eq!(judge.judge(60_000), Judgement::Good);
+    assert_eq!(judge.at_the_end(60_000), None);
+    assert_eq!(judge.remarks(60_000), ["worker, which needs the service, broke 1 time(s) and recovered"]);
+}
+
+#[test]
+fn a_dependent_has_the_time_of_a_start_to_come_back_after_the_cutover() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(0, Signal::Exited { container: worker(), code: 1 });
+    judge.see(40_000, workers_health(false));
+    assert_eq!(judge.judge(59_999), Judgement::Good);
+    assert_eq!(judge.at_the_end(59_999).unwrap().problem.code, "dependent-broken", "the window is over");
+    assert_eq!(bad(&mut judge.clone(), 60_000).problem.code, "dependent-broken");
+    judge.see(59_999, Signal::Running { container: worker() });
+    judge.see(59_999, workers_health(true));
+    assert_eq!(judge.judge(60_000), Judgement::Good);
+    assert_eq!(judge.at_the_end(60_000), None);
+}
+
+#[test]
+fn a_dependent_that_crashes_again_and_again_decides() {
+    let mut judge = with_dependent(Mode::Watch);
+    for at in [1_000, 2_000, 3_000] {
+        assert_eq!(judge.judge(at), Judgement::Good);
+        judge.see(at, Signal::Running { container: worker() });
+        judge.see(at, workers_health(true));
+        judge.see(at, Signal::Exited { container: worker(), code: 1 });
+    }
+    let failure = bad(&mut judge, 3_000);
+    assert!(failure.problem.what.contains("exited 3 times"), "{failure:?}");
+}
+
+#[test]
+fn what_somebody_does_to_a_dependent_does_not_count() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(1_000, Signal::Running { container: worker() });
+    judge.see(2_000, Signal::Killed { container: worker() });
+    judge.see(2_100, Signal::Exited { container: worker(), code: 143 });
+    assert_eq!(judge.judge(600_000), Judgement::Good);
+    assert_eq!(judge.at_the_end(600_000), None);
+    judge.see(600_000, Signal::Gone { container: worker() });
+    assert_eq!(judge.judge(900_000), Judgement::Good);
+    assert_eq!(judge.remarks(900_000), ["worker, which needs the service, was stopped by somebody else"]);
+}
+
+#[test]
+fn a_neighbour_that_is_gone_says_nothing_about_the_service() {
+    let mut expected = expectation(Mode::Start);
+    expected.neighbour = true;
+    let mut judge = Judge::new(expected);
+    for signal in [
+        Signal::Running { container: app() },
+        health(true),
+        probe(Place::Inside, true),
+        probe(Place::Outside, true),
+    ] {
+        judge.see(1, signal);
+    }
+    assert_eq!(judge.judge(1), Judgement::Undecided);
+    judge.see(2, Signal::Unaskable { place: Place::Neighbour, why: "proxy does not run".to_owned() });
+    assert_eq!(judge.judge(2), Judgement::Good);
+    assert!(judge.remarks(2)[0].contains("could not be asked: proxy does not run"));
+    judge.see(3, probe(Place::Neighbour, false));
+    assert_eq!(judge.judge(3), Judgement::Undecided, "it can be asked again, and there is no answer");
 }

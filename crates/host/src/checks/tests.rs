@@ -87,6 +87,8 @@ impl Case {
 
 fn probes() -> Probes {
     Probes {
+        neighbour: None,
+        dependents: Vec::new(),
         inside: Some(InsideProbe {
             service: "web".into(),
             port: 8080,

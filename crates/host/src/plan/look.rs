@@ -6,7 +6,7 @@ use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{InsideProbe, OutsideProbe, Probes, Protocol, Room};
 use mainstay_core::problem::Problem;
 
-use super::Wishes;
+use super::{Wishes, beside};
 use crate::checks::{self, Asked, Wanted};
 use crate::discover::Found;
 use crate::engine::Engine;
@@ -14,7 +14,7 @@ use crate::probes::{self, Answer};
 use crate::survey::{self, Options, Survey};
 
 /// A question before the update may take this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was found.
 #[derive(Debug)]
@@ -66,7 +66,14 @@ pub async fn look(
     let mut findings = checks::run(&survey, &asked, &wanted);
     findings.extend(notes);
     let room = checks::room(&survey, &wanted);
-    Ok(Looked { probes: with_baseline(probes, &asked), survey, room, findings })
+    let mut probes = with_baseline(probes, &asked);
+    if wanted.recreate {
+        let (neighbour, untold) = beside::neighbour(engine, &survey, wishes, probes.inside.as_ref()).await?;
+        let (dependents, left_out) = beside::dependents(engine, found, &survey, wishes).await?;
+        (probes.neighbour, probes.dependents) = (neighbour, dependents);
+        findings.extend(untold.into_iter().chain(left_out));
+    }
+    Ok(Looked { probes, survey, room, findings })
 }
 
 /// The detected probes, with what the operator said instead.
@@ -139,5 +146,5 @@ fn with_baseline(probes: Probes, asked: &Asked) -> Probes {
     let outside = good(&asked.outside).and_then(|baseline_status| {
         probes.outside.map(|p| OutsideProbe { baseline_status, baseline_redirect, ..p })
     });
-    Probes { inside, outside }
+    Probes { inside, outside, ..Probes::default() }
 }

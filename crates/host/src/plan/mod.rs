@@ -3,6 +3,7 @@
 //! A plan leaves its execution no choices. What a plan can't hold (the bytes of edited files, which may be
 //! secret) is returned beside it, for the run's directory.
 
+mod beside;
 mod hooks;
 mod kinds;
 mod look;
@@ -37,6 +38,10 @@ pub struct Wishes {
     pub resolver: Option<SocketAddr>,
     /// The port that the service listens on, inside.
     pub port: Option<u16>,
+    /// The container from whose place it is asked as well; `none` for none.
+    pub from: Option<String>,
+    /// The services that need this one, in place of those that are detected.
+    pub dependents: Option<Vec<String>>,
     /// The path to ask for, inside.
     pub path: Option<String>,
     /// How long to watch, in milliseconds.

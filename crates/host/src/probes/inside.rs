@@ -101,7 +101,7 @@ enum Place {
     With(String),
 }
 
-async fn addresses(engine: &Engine, container_id: &str) -> Result<Vec<IpAddr>, String> {
+pub(super) async fn addresses(engine: &Engine, container_id: &str) -> Result<Vec<IpAddr>, String> {
     let mut id = container_id.to_owned();
     for _ in 0..HOPS {
         let call = engine.docker().inspect_container(&id, None);

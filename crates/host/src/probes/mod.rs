@@ -8,6 +8,7 @@
 mod dns;
 mod figures;
 mod inside;
+mod neighbour;
 mod outside;
 mod tls;
 mod wire;
@@ -18,6 +19,7 @@ use mainstay_core::redact;
 
 pub use figures::Figures;
 pub use inside::inside;
+pub use neighbour::{neighbour, obstacle};
 pub(crate) use outside::shown;
 pub use outside::{Outside, outside};
 

@@ -43,8 +43,14 @@ pub(super) async fn expected(engine: &Engine, subject: &Subject) -> Result<Expec
 }
 
 /// Starts following the containers, and their memory while watching.
-pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sender<Signal>) {
-    let trackers = setup.subjects.iter().map(|s| Tracker::new(s, setup.mode)).collect();
+pub(super) fn spawn(
+    sources: &mut JoinSet<()>,
+    setup: &Setup<'_>,
+    dependents: &[Subject],
+    sender: &Sender<Signal>,
+) {
+    let all = setup.subjects.iter().chain(dependents);
+    let trackers = all.map(|s| Tracker::new(s, setup.mode)).collect();
     sources.spawn(follow(setup.engine.clone(), trackers, sender.clone()));
     if setup.mode == Mode::Watch {
         for subject in setup.subjects {

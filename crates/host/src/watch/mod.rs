@@ -88,7 +88,11 @@ pub async fn observe(
     for subject in setup.subjects {
         expected.containers.push(containers::expected(setup.engine, subject).await?);
     }
-    containers::spawn(&mut sources, setup, &sender);
+    let dependents = dependents(setup).await;
+    for subject in &dependents {
+        expected.dependents.push(containers::expected(setup.engine, subject).await?);
+    }
+    containers::spawn(&mut sources, setup, &dependents, &sender);
     health::spawn(&mut sources, setup, &sender);
     logs::spawn(&mut sources, setup, &sender);
     probing::spawn(&mut sources, setup, &sender);
@@ -102,6 +106,21 @@ pub async fn observe(
     })
 }
 
+/// The containers that need the unit, as they are now; only while watching, since they may need its answers to come
+/// back. One that is gone was removed by somebody.
+async fn dependents(setup: &Setup<'_>) -> Vec<Subject> {
+    let mut found = Vec::new();
+    for known in setup.plan.probes.dependents.iter().filter(|_| setup.mode == Mode::Watch) {
+        let call = setup.engine.docker().inspect_container(&known.container, None);
+        let answer = setup.engine.call("inspect a container", call).await;
+        if let Some(id) = answer.ok().and_then(|answer| answer.id) {
+            let container = ContainerRef { id, name: known.container.clone() };
+            found.push(Subject { service: known.service.clone(), container });
+        }
+    }
+    found
+}
+
 fn expectation(setup: &Setup<'_>) -> Expectation {
     let (plan, watching) = (setup.plan, setup.mode == Mode::Watch);
     let millis = u64::try_from(setup.limit.as_millis()).unwrap_or(u64::MAX);
@@ -110,6 +129,8 @@ fn expectation(setup: &Setup<'_>) -> Expectation {
         containers: Vec::new(),
         inside: plan.probes.inside.is_some(),
         outside: plan.probes.outside.is_some(),
+        neighbour: plan.probes.neighbour.is_some(),
+        dependents: Vec::new(),
         startup_ms: if watching { plan.limits.startup_ms } else { millis },
         grace_ms: plan.limits.probe_grace_ms,
         answer_ms: plan.limits.answer_ms,

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use mainstay_core::plan::{InsideProbe, Limits};
+use mainstay_core::plan::{InsideProbe, Limits, NeighbourProbe};
 use mainstay_core::watch::{Mode, Place, Signal};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -30,6 +30,13 @@ pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sende
             Question::Inside { engine: setup.engine.clone(), id: subject.container.id.clone(), probe };
         sources.spawn(ask_again(question, pace, sender.clone()));
     }
+    if let Some(probe) = setup.plan.probes.neighbour.clone()
+        && let Some(subject) = setup.subjects.iter().find(|s| s.service == probe.probe.service)
+    {
+        let id = subject.container.id.clone();
+        let question = Question::Neighbour { engine: setup.engine.clone(), id, probe };
+        sources.spawn(ask_again(question, pace, sender.clone()));
+    }
     if let Some(probe) = &setup.plan.probes.outside {
         let question = Question::Outside(Box::new(Outside::new(probe)));
         sources.spawn(ask_again(question, pace, sender.clone()));
@@ -39,15 +46,14 @@ pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sende
 async fn ask_again(question: Question, pace: Pace, sender: Sender<Signal>) {
     loop {
         let asked = Instant::now();
-        let answer = question.ask().await;
-        let next = pace.after(answer.ok);
-        let signal = Signal::Probe {
-            place: question.place(),
-            ok: answer.ok,
-            millis: answer.took_ms,
-            detail: answer.detail,
-            remark: answer.remark,
+        let place = question.place();
+        let (good, signal) = match question.ask().await {
+            Ok(Answer { ok, took_ms: millis, detail, remark, .. }) => {
+                (ok, Signal::Probe { place, ok, millis, detail, remark })
+            }
+            Err(why) => (true, Signal::Unaskable { place, why }),
         };
+        let next = pace.after(good);
         if sender.send(signal).await.is_err() {
             return;
         }
@@ -59,6 +65,7 @@ async fn ask_again(question: Question, pace: Pace, sender: Sender<Signal>) {
 enum Question {
     Inside { engine: Engine, id: String, probe: InsideProbe },
     Outside(Box<Outside>),
+    Neighbour { engine: Engine, id: String, probe: NeighbourProbe },
 }
 
 impl Question {
@@ -66,13 +73,16 @@ impl Question {
         match self {
             Self::Inside { .. } => Place::Inside,
             Self::Outside(_) => Place::Outside,
+            Self::Neighbour { .. } => Place::Neighbour,
         }
     }
 
-    async fn ask(&self) -> Answer {
+    /// The answer, or why it could not be asked.
+    async fn ask(&self) -> Result<Answer, String> {
         match self {
-            Self::Inside { engine, id, probe } => probes::inside(engine, id, probe, PATIENCE).await,
-            Self::Outside(outside) => outside.ask(PATIENCE).await,
+            Self::Inside { engine, id, probe } => Ok(probes::inside(engine, id, probe, PATIENCE).await),
+            Self::Outside(outside) => Ok(outside.ask(PATIENCE).await),
+            Self::Neighbour { engine, id, probe } => probes::neighbour(engine, id, probe, PATIENCE).await,
         }
     }
 }

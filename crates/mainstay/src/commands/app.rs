@@ -130,6 +130,8 @@ impl App {
             resolver: settings.resolver.map(Resolver::address),
             port: settings.port,
             path: settings.path,
+            from: settings.from,
+            dependents: settings.dependents,
             watch_ms: millis(settings.watch),
             startup_ms: millis(settings.startup),
             probe_grace_ms: millis(settings.probe_grace),

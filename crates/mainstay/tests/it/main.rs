@@ -14,6 +14,7 @@ mod interrupted;
 mod kept;
 mod lab;
 mod places;
+mod probed;
 mod quiesce;
 mod refused;
 mod retention;
