@@ -4,7 +4,6 @@
 //! after, mounts, probes and limits. It holds no secret: the bytes of edited files lie in the run's directory,
 //! the plan has their hashes only.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,10 @@ use crate::finding::Finding;
 use crate::functional::Check;
 use crate::verdict::Tier;
 use crate::watch::LogRules;
+
+mod probes;
+
+pub use probes::{Dependent, InsideProbe, NeighbourProbe, OutsideProbe, Probes, Protocol};
 
 /// The format of plans that this version writes.
 pub const FORMAT: u32 = 1;
@@ -330,63 +333,6 @@ pub enum Purpose {
     Restore,
 }
 
-/// How the service is asked whether it works.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probes {
-    /// From inside the network.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inside: Option<InsideProbe>,
-    /// From outside, as users reach it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outside: Option<OutsideProbe>,
-}
-
-/// A probe from another place in the service's network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InsideProbe {
-    /// The service that is asked.
-    pub service: String,
-    /// The port it listens on, inside.
-    pub port: u16,
-    /// HTTP, or a bare TCP connection for what speaks something else.
-    pub protocol: Protocol,
-    /// The path to ask for.
-    pub path: String,
-    /// Where the port was found, for the plan's reader.
-    pub detected_from: String,
-    /// The HTTP status that the old version gave, when the plan was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_status: Option<u16>,
-}
-
-/// What is spoken on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Protocol {
-    /// HTTP/1.1 or 2.
-    Http,
-    /// Anything else: a connection that stays open counts.
-    Tcp,
-}
-
-/// A probe of the URL that users have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutsideProbe {
-    /// The URL.
-    pub url: String,
-    /// A CA certificate to trust besides the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    /// The address to connect to instead of what DNS says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolve: Option<IpAddr>,
-    /// Where the URL was found, for the plan's reader.
-    pub detected_from: String,
-    /// The HTTP status that the old version gave, when the plan was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline_status: Option<u16>,
-}
-
 /// Time limits, all in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -401,6 +347,14 @@ pub struct Limits {
     /// After so long the watch ends, if everything was good until then and there is nothing to report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_keep_ms: Option<u64>,
+    /// An answer that takes longer is reported.
+    #[serde(default = "usual_answer_ms")]
+    pub answer_ms: u64,
+}
+
+/// As users see it, an answer after three seconds is late.
+fn usual_answer_ms() -> u64 {
+    3_000
 }
 
 impl Default for Limits {
@@ -408,9 +362,11 @@ impl Default for Limits {
         Self {
             startup_ms: 120_000,
             watch_ms: 30 * 60_000,
-            probe_grace_ms: 15_000,
+            // Two intervals: a lasting fault is decided within three, however it falls between two questions.
+            probe_grace_ms: 10_000,
             probe_interval_ms: 5_000,
             early_keep_ms: None,
+            answer_ms: usual_answer_ms(),
         }
     }
 }

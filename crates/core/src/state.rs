@@ -450,7 +450,7 @@ impl RunState {
     fn turn(&mut self, plan: &Plan, step: Step, failure: &Failure) {
         let failure = Box::new(failure.clone());
         self.course = match std::mem::replace(&mut self.course, Course::Forward) {
-            Course::Forward => self.first_turn(plan, failure),
+            Course::Forward => self.first_turn(plan, step, failure),
             Course::Back { tier: Tier::ImageOnly, failure: first }
                 if matches!(step, Step::StartOld | Step::VerifyOld) && !self.way_back(plan).is_empty() =>
             {
@@ -465,20 +465,21 @@ impl RunState {
         self.done.clear();
     }
 
-    fn first_turn(&self, plan: &Plan, failure: Box<Failure>) -> Course {
-        match self.first_tier(plan) {
+    fn first_turn(&self, plan: &Plan, step: Step, failure: Box<Failure>) -> Course {
+        let never_ran = step == Step::StartNew && failure.cause == Cause::NeverRan;
+        match self.first_tier(plan, never_ran) {
             Some(tier) => Course::Back { tier, failure },
             None => Course::Stuck { failure, then: None },
         }
     }
 
     /// How far a run that goes forward has to go back, by what it has begun; `None` where only going on, or a
-    /// person, helps: a restoration that has begun to move data.
-    fn first_tier(&self, plan: &Plan) -> Option<Tier> {
+    /// person, helps: a restoration that has begun to move data. `never_ran` says that the start was begun in vain.
+    fn first_tier(&self, plan: &Plan, never_ran: bool) -> Option<Tier> {
         let begun = |step| self.begun.contains(&step);
         if begun(Step::RestoreData) {
             None
-        } else if begun(Step::StartNew) {
+        } else if begun(Step::StartNew) && !never_ran {
             Some(Tier::Undecided)
         } else if begun(Step::CreateContainers) || begun(Step::Stop) {
             Some(Tier::NeverStarted)
@@ -496,7 +497,7 @@ impl RunState {
         if self.running.is_some() || self.course != Course::Forward || self.new_version_verified || complete {
             return;
         }
-        if let Some(tier) = self.first_tier(plan) {
+        if let Some(tier) = self.first_tier(plan, false) {
             self.course = Course::Back { tier, failure: Box::new(interrupted()) };
             self.done.clear();
         }

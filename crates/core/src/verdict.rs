@@ -66,6 +66,8 @@ pub enum Cause {
     Step,
     /// The version that runs is bad.
     Version(DataDoubt),
+    /// The engine could not start it: no process of it ever ran, in no container of the unit.
+    NeverRan,
     /// Somebody else changed something that the run had planned with.
     Foreign,
     /// The operator asked to stop.

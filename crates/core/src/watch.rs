@@ -17,6 +17,7 @@ use crate::verdict::{Cause, DataDoubt, Failure};
 
 mod check;
 mod container;
+mod dependent;
 mod figures;
 mod lasting;
 mod latency;
@@ -31,6 +32,7 @@ pub use check::ExpectedCheck;
 
 use check::Asked;
 use container::Container;
+use dependent::Dependent;
 use logs::Telling;
 use probe::Probe;
 
@@ -68,12 +70,18 @@ pub struct Expectation {
     pub outside: bool,
     /// What else is asked.
     pub checks: Vec<ExpectedCheck>,
+    /// Whether somebody asks from the place of another container.
+    pub neighbour: bool,
+    /// Containers that need the unit and have to go on working.
+    pub dependents: Vec<Expected>,
     /// How long a version may take to come up, in milliseconds.
     pub startup_ms: u64,
     /// How long a probe or the health may be bad before that decides, in milliseconds.
     pub grace_ms: u64,
     /// How long it is watched, in milliseconds.
     pub watch_ms: u64,
+    /// An answer that takes longer is reported.
+    pub answer_ms: u64,
     /// What was normal before the update.
     pub before: Sample,
     /// What the configuration says about log lines.
@@ -110,6 +118,8 @@ pub enum Place {
     Inside,
     /// As users do.
     Outside,
+    /// From the place of another container.
+    Neighbour,
 }
 
 /// Something that was observed.
@@ -158,16 +168,32 @@ pub enum Signal {
         /// The output of the check, shortened.
         output: String,
     },
+    /// One run of its health check, for the evidence; what the run means is [`Signal::Health`].
+    Checked {
+        /// Which container.
+        container: String,
+        /// Exit code and output, shortened.
+        outcome: String,
+    },
     /// A probe was answered, or not.
     Probe {
         /// Who asked.
         place: Place,
         /// Whether the answer is as good as before the update.
         ok: bool,
+        /// From the question to the answer, or until it was clear that none comes.
+        millis: Millis,
         /// The answer, for people.
         detail: String,
-        /// How long it took, in milliseconds.
-        millis: u64,
+        /// What is worth a remark although the answer is good.
+        remark: Option<String>,
+    },
+    /// A probe could not be asked, for a reason that is not the service's.
+    Unaskable {
+        /// From where it would have been asked.
+        place: Place,
+        /// Why it was not.
+        why: String,
     },
     /// A functional check was answered.
     Check {
@@ -235,7 +261,7 @@ impl Patience {
     const NONE: Self = Self { grace_ms: 0, failures: 1 };
 
     fn usual(expected: &Expectation) -> Self {
-        Self { grace_ms: expected.grace_ms, failures: 3 }
+        Self { grace_ms: expected.grace_ms, failures: 2 }
     }
 }
 
@@ -244,6 +270,7 @@ impl Patience {
 pub struct Judge {
     expected: Expectation,
     containers: BTreeMap<String, Container>,
+    dependents: BTreeMap<String, Dependent>,
     probes: BTreeMap<Place, Probe>,
     checks: Vec<Asked>,
     flags: Vec<(Flag, String)>,
@@ -259,22 +286,47 @@ impl Judge {
     pub fn new(expected: Expectation) -> Self {
         let containers =
             expected.containers.iter().map(|c| (c.name.clone(), Container::new(c.clone()))).collect();
-        let places = [(Place::Inside, expected.inside), (Place::Outside, expected.outside)];
+        let dependents =
+            expected.dependents.iter().map(|c| (c.name.clone(), Dependent::new(c.clone()))).collect();
+        let places = [
+            (Place::Inside, expected.inside),
+            (Place::Outside, expected.outside),
+            (Place::Neighbour, expected.neighbour),
+        ];
         let probes = places.into_iter().filter(|(_, on)| *on).map(|(p, _)| (p, Probe::default())).collect();
         let checks = expected.checks.iter().cloned().map(Asked::new).collect();
         let figures = Figures::new(expected.patterns.clone(), expected.before.clone());
-        Self { expected, containers, probes, checks, flags: Vec::new(), fatal: None, figures, decided: None }
+        Self {
+            expected,
+            containers,
+            dependents,
+            probes,
+            checks,
+            flags: Vec::new(),
+            fatal: None,
+            figures,
+            decided: None,
+        }
     }
 
     /// Takes one signal in.
     pub fn see(&mut self, at: Millis, signal: Signal) {
+        if let Some(dependent) = dependent::named(&signal).and_then(|name| self.dependents.get_mut(name)) {
+            return dependent.see(at, signal);
+        }
         if let Some(told) = self.figures.see(at, &signal) {
             self.keep(told);
         }
         match signal {
-            Signal::Probe { place, ok, detail, .. } => {
+            Signal::Unaskable { place, why } => {
                 if let Some(probe) = self.probes.get_mut(&place) {
-                    probe.see(at, ok, detail);
+                    probe.unaskable(why);
+                }
+            }
+            Signal::Probe { place, ok, millis, detail, remark } => {
+                if let Some(probe) = self.probes.get_mut(&place) {
+                    probe.see(at, ok, millis, detail);
+                    probe.remark(remark);
                 }
             }
             Signal::Check { name, judged } => {
@@ -282,6 +334,7 @@ impl Judge {
                     check.see(at, judged);
                 }
             }
+            Signal::Checked { container, outcome } => self.with(&container, |c| c.checked(outcome)),
             Signal::Log { .. } | Signal::Usage { .. } | Signal::Room { .. } => {}
             Signal::Running { container } => self.with(&container, |c| c.runs(at)),
             Signal::Exited { container, code } => self.with(&container, |c| c.exited(at, code)),
@@ -309,11 +362,12 @@ impl Judge {
         }
     }
 
-    /// The failure with everything that was seen since it was decided.
+    /// The failure with everything that was seen since it was decided, which may name a better cause: an OOM
+    /// kill is told after the exit that it led to.
     #[must_use]
-    pub fn explain(&self, failure: Box<Failure>) -> Box<Failure> {
+    pub fn explain(&self, now: Millis, failure: Box<Failure>) -> Box<Failure> {
         let Cause::Version(doubt) = failure.cause else { return failure };
-        Box::new(self.failure(failure.problem, doubt))
+        Box::new(self.bad(now).unwrap_or_else(|| self.failure(failure.problem, doubt)))
     }
 
     /// What is still missing for a good start, for people.
@@ -382,6 +436,10 @@ impl Judge {
                 return Some(self.failure(why.into_iter().fold(problem, Problem::because), doubt));
             }
         }
+        let broken = self.dependents.values().find_map(|d| d.bad(now, &self.expected));
+        if let Some(problem) = broken {
+            return Some(self.failure(problem, self.doubt_by_dependent()));
+        }
         if let Some((problem, doubt)) =
             self.checks.iter().find_map(|check| check.bad(now, &self.expected, patience))
         {
@@ -409,11 +467,18 @@ impl Judge {
         Some(self.failure(problem, DataDoubt::Possible))
     }
 
+    /// Where the service itself answers well, what others make of it is no matter of its data.
+    fn doubt_by_dependent(&self) -> DataDoubt {
+        let well = !self.probes.is_empty() && self.probes.values().all(Probe::answers);
+        if well { DataDoubt::Unrelated } else { DataDoubt::Possible }
+    }
+
     /// With the evidence so far, and what the log says about the data.
     fn failure(&self, problem: Problem, doubt: DataDoubt) -> Failure {
         let by_log = self.flags.iter().filter(|(flag, _)| flag.decides()).map(|(flag, _)| flag.doubt()).max();
         let doubt = by_log.map_or(doubt, |by_log| by_log.max(doubt));
         let mut evidence: Vec<String> = self.containers.values().flat_map(Container::evidence).collect();
+        evidence.extend(self.dependents.values().filter_map(Dependent::evidence));
         evidence.extend(self.probes.iter().map(|(place, probe)| probe.evidence(*place)));
         evidence.extend(self.checks.iter().filter_map(Asked::evidence));
         evidence.extend(self.flags.iter().map(|(flag, line)| format!("log ({}): {line}", flag.describe())));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::QuiesceMode;
+use crate::resolver::Resolver;
 use crate::span::Span;
 
 /// Update a Docker Compose service with a tested backup, a watch, and a way back.
@@ -199,6 +200,9 @@ pub struct ProbeArgs {
     /// Connect to this address instead of what DNS says
     #[arg(long, value_name = "IP", env = "MAINSTAY_RESOLVE")]
     pub resolve: Option<IpAddr>,
+    /// Ask this DNS server instead of the system's
+    #[arg(long, value_name = "IP[:PORT]", env = "MAINSTAY_RESOLVER")]
+    pub resolver: Option<Resolver>,
     /// Port that the service listens on inside its network
     #[arg(long, env = "MAINSTAY_PORT")]
     pub port: Option<u16>,

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::cli::ProbeArgs;
+use crate::resolver::Resolver;
 use crate::span::Span;
 
 mod checks;
@@ -50,10 +51,19 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// Connect to this address instead of what DNS says.
     pub resolve: Option<IpAddr>,
+    /// Ask this DNS server instead of the system's, `IP` or `IP:PORT`.
+    #[schemars(with = "Option<String>")]
+    pub resolver: Option<Resolver>,
     /// Port that the service listens on inside its network.
     pub port: Option<u16>,
     /// Path to ask for, inside.
     pub path: Option<String>,
+    /// Container or service of the project from whose place it is asked as well, or `none`; the reverse proxy where it
+    /// is not said.
+    pub from: Option<String>,
+    /// Services of the project that have to go on working; those that name this one in `depends_on` where it is not
+    /// said.
+    pub dependents: Option<Vec<String>>,
     /// How long to watch a new version.
     pub watch: Option<Span>,
     /// How long a version may take to start.
@@ -71,6 +81,8 @@ pub struct Settings {
     pub log_alert: Option<Vec<String>>,
     /// Regular expressions of log lines that mean nothing.
     pub log_ignore: Option<Vec<String>>,
+    /// An answer that takes longer is reported (3s).
+    pub slow: Option<Span>,
     /// For how many days every backup is kept (7).
     pub keep_days: Option<u32>,
     /// How many runs' backups are kept however old they are (3).
@@ -153,8 +165,11 @@ const KEYS: &[&str] = &[
     "url",
     "ca",
     "resolve",
+    "resolver",
     "port",
     "path",
+    "from",
+    "dependents",
     "watch",
     "startup",
     "probe_grace",
@@ -163,6 +178,7 @@ const KEYS: &[&str] = &[
     "log_fatal",
     "log_alert",
     "log_ignore",
+    "slow",
     "keep_days",
     "keep_last",
     "quiesce",
@@ -183,6 +199,7 @@ impl Settings {
             url: flags.url.clone(),
             ca: flags.ca.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.clone())),
             resolve: flags.resolve,
+            resolver: flags.resolver,
             port: flags.port,
             path: flags.path.clone(),
             ..Settings::default()
@@ -243,8 +260,11 @@ impl Settings {
             url: self.url.or(other.url),
             ca: self.ca.or(other.ca),
             resolve: self.resolve.or(other.resolve),
+            resolver: self.resolver.or(other.resolver),
             port: self.port.or(other.port),
             path: self.path.or(other.path),
+            from: self.from.or(other.from),
+            dependents: self.dependents.or(other.dependents),
             watch: self.watch.or(other.watch),
             startup: self.startup.or(other.startup),
             probe_grace: self.probe_grace.or(other.probe_grace),
@@ -253,6 +273,7 @@ impl Settings {
             log_fatal: self.log_fatal.or(other.log_fatal),
             log_alert: self.log_alert.or(other.log_alert),
             log_ignore: self.log_ignore.or(other.log_ignore),
+            slow: self.slow.or(other.slow),
             keep_days: self.keep_days.or(other.keep_days),
             keep_last: self.keep_last.or(other.keep_last),
             quiesce: self.quiesce.or(other.quiesce),

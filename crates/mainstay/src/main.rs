@@ -9,6 +9,7 @@ mod keeping;
 mod operator;
 mod render;
 mod repository;
+mod resolver;
 mod span;
 mod state;
 

@@ -70,6 +70,8 @@ pub struct SimWorld {
     pub repository: Vec<Data>,
     /// Whether starting the new version changes the data.
     pub migrates: bool,
+    /// Whether the engine can't start the new version at all.
+    pub never_starts: bool,
     /// Whether the old version refuses data that the new one has changed.
     pub old_refuses_new_data: bool,
     /// Effects performed so far.
@@ -93,6 +95,7 @@ impl SimWorld {
             data: Data(1),
             repository: vec![Data(1)],
             migrates: true,
+            never_starts: false,
             old_refuses_new_data: true,
             effects: 0,
             schedule,
@@ -184,6 +187,9 @@ impl SimWorld {
             let found = if again { Data(1) } else { self.data };
             let safe = context.state.way_back(context.plan).iter().any(|b| self.holds(&b.snapshot, found));
             assert!(safe, "law 1: the new version is started without a backup of the data that it finds");
+            if self.never_starts {
+                return failed(Cause::NeverRan);
+            }
             if self.migrates && self.data == Data(1) {
                 self.data = Data(2);
             }
@@ -311,7 +317,9 @@ impl SimWorld {
                 self.prepared = false;
                 self.container = None;
             }
-            Step::StartNew if self.migrates && self.data == Data(1) => self.data = Data(2),
+            Step::StartNew if self.migrates && !self.never_starts && self.data == Data(1) => {
+                self.data = Data(2);
+            }
             _ => {}
         }
     }

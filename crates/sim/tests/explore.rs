@@ -62,6 +62,9 @@ fn judge(plan: &Plan, world: &SimWorld, conclusion: &Conclusion) {
             if !matches!(plan.kind, Kind::Restore { .. }) {
                 assert_eq!((world.file, world.container), (Version::Old, Some(Version::Old)));
             }
+            if *tier == Tier::NeverStarted {
+                assert_eq!(world.data, Data(1), "where nothing of the new version ran, nothing is looked at");
+            }
             if *tier == Tier::Full {
                 assert_eq!(world.data, Data(1), "a full rollback brings the data back");
                 assert!(holds(Data(2)) || world.repository.len() > 1);
@@ -140,6 +143,18 @@ fn update_that_leaves_the_data_alone_survives_two_faults() {
     explore("update without migration", &mainstay_sim::update(), make, 2);
 }
 
+fn that_cannot_be_started(schedule: Schedule) -> SimWorld {
+    let mut world = SimWorld::new(schedule);
+    world.never_starts = true;
+    world
+}
+
+#[test]
+fn update_to_what_cannot_be_started_survives_two_faults() {
+    quiet_panics();
+    explore("update to what can't be started", &mainstay_sim::update(), that_cannot_be_started, 2);
+}
+
 #[test]
 fn rollbacks_restorations_and_backups_survive_two_faults() {
     quiet_panics();
@@ -173,6 +188,15 @@ fn a_clean_update_is_kept() {
     assert_eq!(live(&mainstay_sim::update(), &mut world), Conclusion::Kept { warnings: false });
     assert_eq!((world.container, world.data), (Some(Version::New), Data(2)));
     assert!(world.interruption().is_none());
+}
+
+#[test]
+fn a_version_that_never_ran_costs_no_look_at_the_data() {
+    let mut world = that_cannot_be_started(Vec::new());
+    let conclusion = live(&mainstay_sim::update(), &mut world);
+    assert!(matches!(conclusion, Conclusion::RolledBack { tier: Tier::NeverStarted, .. }), "{conclusion:?}");
+    assert_eq!((world.container, world.data, world.running), (Some(Version::Old), Data(1), true));
+    assert_eq!(world.repository.len(), 3, "the backups from before the start, and no safety snapshot");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use crate::verdict::DataDoubt;
 const EXITS_AT_START: usize = 3;
 /// Exits with 0 while it is watched; the first may be a planned restart of its own.
 const CLEAN_EXITS: usize = 2;
+/// Outcomes of the health check that are kept as evidence: as many as the engine keeps.
+const KEPT_CHECKS: usize = 5;
 
 #[derive(Clone, Debug)]
 pub(super) struct Container {
@@ -24,6 +26,8 @@ pub(super) struct Container {
     unhealthy_since: Option<Millis>,
     flaps: u32,
     output: String,
+    /// The last outcomes of its health check, and how often each came in a row.
+    checks: Vec<(String, u32)>,
 }
 
 impl Container {
@@ -40,6 +44,7 @@ impl Container {
             unhealthy_since: None,
             flaps: 0,
             output: String::new(),
+            checks: Vec::new(),
         }
     }
 
@@ -65,6 +70,16 @@ impl Container {
         }
         self.healthy = Some(healthy);
         self.output = output;
+    }
+
+    pub fn checked(&mut self, outcome: String) {
+        match self.checks.last_mut() {
+            Some((last, times)) if *last == outcome => *times += 1,
+            _ => self.checks.push((outcome, 1)),
+        }
+        if self.checks.len() > KEPT_CHECKS {
+            self.checks.remove(0);
+        }
     }
 
     pub fn missing(&self, now: Millis, settle: bool) -> Option<String> {
@@ -178,6 +193,12 @@ impl Container {
         }
         if self.healthy == Some(false) {
             evidence.push(format!("{name}: unhealthy{}", after_colon(&self.output)));
+        }
+        if self.healthy != Some(true) {
+            let times = |n: u32| if n > 1 { format!("{n} times ") } else { String::new() };
+            let checks =
+                self.checks.iter().map(|(outcome, n)| format!("{name}: health check {}{outcome}", times(*n)));
+            evidence.extend(checks);
         }
         evidence
     }

@@ -5,6 +5,7 @@
 
 use super::check::Asked;
 use super::container::Container;
+use super::dependent::Dependent;
 use super::{Judge, Judgement, Millis, Mode, latency, resources};
 use crate::baseline::Sample;
 use crate::finding::{Finding, Severity};
@@ -34,6 +35,9 @@ impl Judge {
     /// What the end of the window says: figures that are only judged when they last.
     #[must_use]
     pub fn at_the_end(&self, now: Millis) -> Option<Failure> {
+        if let Some(problem) = self.dependents.values().find_map(Dependent::never_well) {
+            return Some(self.failure(problem, self.doubt_by_dependent()));
+        }
         let (figures, before) = (&self.figures, &self.expected.before);
         let lasting = figures.logs.last(now);
         let lasting = lasting.or_else(|| resources::last(figures, before, now));
@@ -53,7 +57,9 @@ impl Judge {
     #[must_use]
     pub fn remarks(&self, now: Millis) -> Vec<String> {
         let mut remarks: Vec<String> = self.containers.values().flat_map(Container::remarks).collect();
-        remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place)));
+        let slow = self.expected.answer_ms;
+        remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place, slow)));
+        remarks.extend(self.dependents.values().flat_map(Dependent::remarks));
         remarks.extend(self.checks.iter().flat_map(Asked::remarks));
         remarks.extend(self.figures.logs.remarks(now));
         remarks.extend(resources::remarks(&self.figures, &self.expected.before));

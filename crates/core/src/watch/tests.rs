@@ -9,9 +9,12 @@ fn expectation(mode: Mode) -> Expectation {
         inside: true,
         outside: true,
         checks: Vec::new(),
+        neighbour: false,
+        dependents: Vec::new(),
         startup_ms: 60_000,
         grace_ms: 10_000,
         watch_ms: 600_000,
+        answer_ms: 3_000,
         before: Sample::default(),
         patterns: Patterns::default(),
     }
@@ -30,7 +33,8 @@ fn health(healthy: bool) -> Signal {
 }
 
 fn probe(place: Place, ok: bool) -> Signal {
-    Signal::Probe { place, ok, detail: if ok { "HTTP 200" } else { "HTTP 500" }.to_owned(), millis: 5 }
+    let detail = if ok { "HTTP 200" } else { "HTTP 500" }.to_owned();
+    Signal::Probe { place, ok, millis: 5, detail, remark: None }
 }
 
 fn exit(code: i64) -> Signal {
@@ -260,4 +264,194 @@ fn an_alert_is_a_warning() {
     let warnings = judge.warnings(60_000);
     assert_eq!((warnings.len(), warnings[0].check.as_str()), (1, "log-alert"));
     assert!(warnings[0].message.contains("slow query #"), "{warnings:?}");
+}
+
+#[test]
+fn one_missed_answer_never_decides_however_long_it_was_waited_for() {
+    let mut judge = working(Mode::Watch);
+    let silent = Signal::Probe {
+        place: Place::Outside,
+        ok: false,
+        millis: 5_000,
+        detail: "no answer within 5000 ms".to_owned(),
+        remark: None,
+    };
+    judge.see(30_000, silent.clone());
+    assert_eq!(judge.judge(40_000), Judgement::Undecided, "it was asked once");
+    // The grace counts from when it was asked in vain, not from when that was given up.
+    judge.see(34_999, silent);
+    assert_eq!(judge.judge(34_999), Judgement::Undecided);
+    assert_eq!(bad(&mut judge, 35_000).problem.code, "version-no-answer");
+}
+
+#[test]
+fn slow_answers_are_reported_above_the_limit_and_decide_nothing() {
+    let mut judge = working(Mode::Watch);
+    let answered = |millis| Signal::Probe {
+        place: Place::Outside,
+        ok: true,
+        millis,
+        detail: "HTTP 200".to_owned(),
+        remark: None,
+    };
+    judge.see(5_000, answered(3_000));
+    assert_eq!(judge.remarks(5_000), Vec::<String>::new());
+    judge.see(10_000, answered(4_250));
+    assert_eq!(judge.judge(10_000), Judgement::Good);
+    let told = "1 of 3 answers from outside took longer than 3.0 s, the slowest 4.2 s";
+    assert_eq!(judge.remarks(10_000), [told]);
+}
+
+#[test]
+fn what_an_answer_has_to_tell_is_reported_once() {
+    let mut judge = working(Mode::Watch);
+    for at in [5_000, 10_000] {
+        let remark = Some("it redirects to /login, which it did not before".to_owned());
+        judge.see(
+            at,
+            Signal::Probe { place: Place::Outside, ok: true, millis: 1, detail: String::new(), remark },
+        );
+    }
+    assert_eq!(judge.judge(10_000), Judgement::Good);
+    assert_eq!(
+        judge.remarks(10_000),
+        ["asked from outside: it redirects to /login, which it did not before"]
+    );
+}
+
+#[test]
+fn an_oom_kill_that_is_told_after_its_exit_is_the_cause() {
+    let mut judge = working(Mode::Watch);
+    judge.see(5_000, exit(137));
+    let failure = bad(&mut judge, 5_000);
+    assert_eq!(failure.problem.code, "version-exits");
+    judge.see(5_050, Signal::OutOfMemory { container: app() });
+    let explained = judge.explain(5_050, Box::new(failure));
+    assert_eq!(explained.problem.code, "version-out-of-memory");
+    assert_eq!(explained.cause, Cause::Version(DataDoubt::Unrelated));
+}
+
+#[test]
+fn the_last_outcomes_of_the_health_check_are_evidence() {
+    let mut judge = judge(Mode::Start);
+    judge.see(0, Signal::Running { container: app() });
+    let checked = |outcome: &str| Signal::Checked { container: app(), outcome: outcome.to_owned() };
+    for outcome in ["0", "1", "2", "2", "3", "4", "5"] {
+        judge.see(10, checked(&format!("exit {outcome}")));
+    }
+    judge.see(10, health(false));
+    let evidence = bad(&mut judge, 60_000).evidence;
+    let checks: Vec<&str> = evidence.iter().filter_map(|e| e.strip_prefix("app: health check ")).collect();
+    assert_eq!(checks, ["exit 1", "2 times exit 2", "exit 3", "exit 4", "exit 5"]);
+}
+
+/// With a service beside it that needs it, and has an own health check.
+fn with_dependent(mode: Mode) -> Judge {
+    let mut expected = expectation(mode);
+    let worker = Expected { name: "worker".into(), health_check: true, restart: Restart::Always };
+    expected.dependents = vec![worker];
+    let mut judge = Judge::new(expected);
+    for signal in [
+        Signal::Running { container: app() },
+        health(true),
+        probe(Place::Inside, true),
+        probe(Place::Outside, true),
+    ] {
+        judge.see(0, signal);
+    }
+    judge
+}
+
+fn worker() -> String {
+    "worker".to_owned()
+}
+
+fn workers_health(healthy: bool) -> Signal {
+    Signal::Health { container: worker(), healthy, output: "no connection to app".to_owned() }
+}
+
+#[test]
+fn a_dependent_that_breaks_and_stays_broken_decides_after_the_grace() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(1_000, Signal::Running { container: worker() });
+    judge.see(1_000, workers_health(true));
+    judge.see(20_000, workers_health(false));
+    assert_eq!(judge.judge(29_999), Judgement::Good);
+    let failure = bad(&mut judge, 30_000);
+    assert_eq!(failure.problem.code, "dependent-broken");
+    assert_eq!(failure.cause, Cause::Version(DataDoubt::Unrelated), "the service itself answers");
+    assert!(failure.evidence.iter().any(|e| e.contains("no connection to app")), "{failure:?}");
+}
+
+#[test]
+fn a_dependent_that_recovers_is_reported() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(1_000, Signal::Running { container: worker() });
+    judge.see(1_000, workers_health(true));
+    judge.see(20_000, workers_health(false));
+    judge.see(29_000, workers_health(true));
+    assert_eq!(judge.judge(60_000), Judgement::Good);
+    assert_eq!(judge.at_the_end(60_000), None);
+    assert_eq!(judge.remarks(60_000), ["worker, which needs the service, broke 1 time(s) and recovered"]);
+}
+
+#[test]
+fn a_dependent_has_the_time_of_a_start_to_come_back_after_the_cutover() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(0, Signal::Exited { container: worker(), code: 1 });
+    judge.see(40_000, workers_health(false));
+    assert_eq!(judge.judge(59_999), Judgement::Good);
+    assert_eq!(judge.at_the_end(59_999).unwrap().problem.code, "dependent-broken", "the window is over");
+    assert_eq!(bad(&mut judge.clone(), 60_000).problem.code, "dependent-broken");
+    judge.see(59_999, Signal::Running { container: worker() });
+    judge.see(59_999, workers_health(true));
+    assert_eq!(judge.judge(60_000), Judgement::Good);
+    assert_eq!(judge.at_the_end(60_000), None);
+}
+
+#[test]
+fn a_dependent_that_crashes_again_and_again_decides() {
+    let mut judge = with_dependent(Mode::Watch);
+    for at in [1_000, 2_000, 3_000] {
+        assert_eq!(judge.judge(at), Judgement::Good);
+        judge.see(at, Signal::Running { container: worker() });
+        judge.see(at, workers_health(true));
+        judge.see(at, Signal::Exited { container: worker(), code: 1 });
+    }
+    let failure = bad(&mut judge, 3_000);
+    assert!(failure.problem.what.contains("exited 3 times"), "{failure:?}");
+}
+
+#[test]
+fn what_somebody_does_to_a_dependent_does_not_count() {
+    let mut judge = with_dependent(Mode::Watch);
+    judge.see(1_000, Signal::Running { container: worker() });
+    judge.see(2_000, Signal::Killed { container: worker() });
+    judge.see(2_100, Signal::Exited { container: worker(), code: 143 });
+    assert_eq!(judge.judge(600_000), Judgement::Good);
+    assert_eq!(judge.at_the_end(600_000), None);
+    judge.see(600_000, Signal::Gone { container: worker() });
+    assert_eq!(judge.judge(900_000), Judgement::Good);
+    assert_eq!(judge.remarks(900_000), ["worker, which needs the service, was stopped by somebody else"]);
+}
+
+#[test]
+fn a_neighbour_that_is_gone_says_nothing_about_the_service() {
+    let mut expected = expectation(Mode::Start);
+    expected.neighbour = true;
+    let mut judge = Judge::new(expected);
+    for signal in [
+        Signal::Running { container: app() },
+        health(true),
+        probe(Place::Inside, true),
+        probe(Place::Outside, true),
+    ] {
+        judge.see(1, signal);
+    }
+    assert_eq!(judge.judge(1), Judgement::Undecided);
+    judge.see(2, Signal::Unaskable { place: Place::Neighbour, why: "proxy does not run".to_owned() });
+    assert_eq!(judge.judge(2), Judgement::Good);
+    assert!(judge.remarks(2)[0].contains("could not be asked: proxy does not run"));
+    judge.see(3, probe(Place::Neighbour, false));
+    assert_eq!(judge.judge(3), Judgement::Undecided, "it can be asked again, and there is no answer");
 }

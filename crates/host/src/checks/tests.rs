@@ -87,6 +87,8 @@ impl Case {
 
 fn probes() -> Probes {
     Probes {
+        neighbour: None,
+        dependents: Vec::new(),
         inside: Some(InsideProbe {
             service: "web".into(),
             port: 8080,
@@ -99,8 +101,10 @@ fn probes() -> Probes {
             url: "https://bob:hunter2@app.test/".into(),
             ca: None,
             resolve: None,
+            resolver: None,
             detected_from: "test".into(),
             baseline_status: None,
+            baseline_redirect: None,
         }),
     }
 }
@@ -146,7 +150,8 @@ pub(super) fn data(name: &str) -> MountFacts {
 }
 
 pub(super) fn answer(ok: bool, status: Option<u16>, detail: &str) -> Answer {
-    Answer { ok, status, took_ms: 3, detail: detail.into(), certificate: None }
+    let figures = Default::default();
+    Answer { ok, status, took_ms: 3, detail: detail.into(), certificate: None, figures, remark: None }
 }
 
 /// Cases in which, together, every check has something to say.

@@ -6,7 +6,7 @@ use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{InsideProbe, OutsideProbe, Probes, Protocol, Room};
 use mainstay_core::problem::Problem;
 
-use super::Wishes;
+use super::{Wishes, beside};
 use crate::checks::{self, Asked, Wanted};
 use crate::discover::Found;
 use crate::engine::Engine;
@@ -15,7 +15,7 @@ use crate::probes::{self, Answer};
 use crate::survey::{self, Options, Survey};
 
 /// A question before the update may take this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was found.
 #[derive(Debug)]
@@ -69,13 +69,17 @@ pub async fn look(
     let mut findings = checks::run(&survey, &asked, &wanted);
     findings.extend(notes);
     let room = checks::room(&survey, &wanted);
-    let checks = if wanted.recreate {
-        functional::look(engine, found, unit, &wishes.checks, &probes).await?
-    } else {
-        Vec::new()
-    };
+    let mut probes = with_baseline(probes, &asked);
+    let mut checks = Vec::new();
+    if wanted.recreate {
+        checks = functional::look(engine, found, unit, &wishes.checks, &probes).await?;
+        let (neighbour, untold) = beside::neighbour(engine, &survey, wishes, probes.inside.as_ref()).await?;
+        let (dependents, left_out) = beside::dependents(engine, found, &survey, wishes).await?;
+        (probes.neighbour, probes.dependents) = (neighbour, dependents);
+        findings.extend(untold.into_iter().chain(left_out));
+    }
     findings.extend(checks.iter().filter_map(Planned::finding));
-    Ok(Looked { probes: with_baseline(probes, &asked), survey, checks, room, findings })
+    Ok(Looked { probes, survey, checks, room, findings })
 }
 
 /// The detected probes, with what the operator said instead.
@@ -104,8 +108,10 @@ fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
                 url: url.to_owned(),
                 ca: None,
                 resolve: None,
+                resolver: None,
                 detected_from: "the operator".to_owned(),
                 baseline_status: None,
+                baseline_redirect: None,
             });
         }
         None => {}
@@ -113,6 +119,7 @@ fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
     if let Some(probe) = &mut probes.outside {
         probe.ca.clone_from(&wishes.ca);
         probe.resolve = wishes.resolve;
+        probe.resolver = wishes.resolver;
     }
     probes
 }
@@ -141,7 +148,9 @@ fn with_baseline(probes: Probes, asked: &Asked) -> Probes {
     let good = |answer: &Option<Answer>| answer.as_ref().filter(|a| a.ok).map(|a| a.status);
     let inside = good(&asked.inside)
         .and_then(|status| probes.inside.map(|p| InsideProbe { baseline_status: status, ..p }));
-    let outside = good(&asked.outside)
-        .and_then(|status| probes.outside.map(|p| OutsideProbe { baseline_status: status, ..p }));
-    Probes { inside, outside }
+    let baseline_redirect = asked.outside.as_ref().and_then(|a| a.figures.redirects.last().cloned());
+    let outside = good(&asked.outside).and_then(|baseline_status| {
+        probes.outside.map(|p| OutsideProbe { baseline_status, baseline_redirect, ..p })
+    });
+    Probes { inside, outside, ..Probes::default() }
 }

@@ -3,6 +3,7 @@
 //! A plan leaves its execution no choices. What a plan can't hold (the bytes of edited files, which may be
 //! secret) is returned beside it, for the run's directory.
 
+mod beside;
 mod hooks;
 mod kinds;
 mod look;
@@ -10,7 +11,7 @@ mod unit;
 mod update;
 mod variables;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use mainstay_core::baseline::Sample;
@@ -36,8 +37,14 @@ pub struct Wishes {
     pub ca: Option<PathBuf>,
     /// The address to connect to instead of what DNS says.
     pub resolve: Option<IpAddr>,
+    /// The DNS server to ask instead of the system's.
+    pub resolver: Option<SocketAddr>,
     /// The port that the service listens on, inside.
     pub port: Option<u16>,
+    /// The container from whose place it is asked as well; `none` for none.
+    pub from: Option<String>,
+    /// The services that need this one, in place of those that are detected.
+    pub dependents: Option<Vec<String>>,
     /// The path to ask for, inside.
     pub path: Option<String>,
     /// How long to watch, in milliseconds.
@@ -54,6 +61,8 @@ pub struct Wishes {
     pub logs: LogRules,
     /// What earlier runs saw of the service.
     pub earlier: Option<Sample>,
+    /// From when on an answer counts as slow, in milliseconds.
+    pub answer_ms: Option<u64>,
     /// How a run that only backs up makes the data stand still; `None` for not at all.
     pub still: Option<Quiesce>,
     /// What is run in the services' containers around a backup.

@@ -91,6 +91,7 @@ fn limits(survey: &Survey, wishes: &Wishes) -> Limits {
         probe_grace_ms: wishes.probe_grace_ms.unwrap_or(usual.probe_grace_ms),
         probe_interval_ms: wishes.probe_interval_ms.unwrap_or(usual.probe_interval_ms),
         early_keep_ms: wishes.early_keep_ms,
+        answer_ms: wishes.answer_ms.unwrap_or(usual.answer_ms),
     }
 }
 

@@ -12,7 +12,7 @@ use mainstay_core::plan::{InsideProbe, Protocol};
 use url::{Position, Url};
 
 use super::wire::{self, Deadline, Reply};
-use super::{Answer, elapsed_ms};
+use super::{Answer, Figures, elapsed_ms};
 use crate::engine::Engine;
 
 /// Containers that share another one's network may do so in a row; a longer one is a mistake.
@@ -43,6 +43,7 @@ pub(super) async fn at(addresses: &[SocketAddr], probe: &InsideProbe, deadline: 
         Ok(stream) => stream,
         Err(reason) => return Answer::failed(reason, elapsed_ms(began), None),
     };
+    let connect_ms = Some(elapsed_ms(began));
     let result: Result<Option<Reply>, String> = match probe.protocol {
         Protocol::Tcp => deadline.within("listening", wire::stays_open(&mut stream)).await.map(|()| None),
         Protocol::Http => {
@@ -51,8 +52,15 @@ pub(super) async fn at(addresses: &[SocketAddr], probe: &InsideProbe, deadline: 
             match deadline.within("waiting for the answer", asking).await {
                 Ok((reply, rest)) => {
                     let took_ms = elapsed_ms(began);
-                    wire::drain(&mut stream, rest, deadline).await;
-                    return Answer::replied(&reply, probe.baseline_status, took_ms, None);
+                    let figures = Figures {
+                        connect_ms,
+                        first_byte_ms: connect_ms.map(|connected| took_ms.saturating_sub(connected)),
+                        http: Some(reply.version.clone()),
+                        body_bytes: wire::drain(&mut stream, rest, deadline).await,
+                        total_ms: Some(elapsed_ms(began)),
+                        ..Figures::default()
+                    };
+                    return Answer::replied(&reply, probe.baseline_status, took_ms, figures);
                 }
                 Err(reason) => Err(reason),
             }
@@ -66,6 +74,8 @@ pub(super) async fn at(addresses: &[SocketAddr], probe: &InsideProbe, deadline: 
             took_ms,
             detail: format!("port {} accepts connections and keeps them open", probe.port),
             certificate: None,
+            figures: Figures { connect_ms, ..Figures::default() },
+            remark: None,
         },
         Err(reason) => Answer::failed(reason, took_ms, None),
     }

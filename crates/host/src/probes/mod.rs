@@ -5,7 +5,10 @@
 //! answer that isn't ok, never an error: who asks every few seconds wants one kind of answer. What this
 //! module does not do: repeat questions, or decide what a bad answer means.
 
+mod dns;
+mod figures;
 mod inside;
+mod neighbour;
 mod outside;
 mod tls;
 mod wire;
@@ -15,8 +18,10 @@ use std::time::Instant;
 
 use mainstay_core::redact;
 
+pub use figures::Figures;
 pub(crate) use inside::addresses;
 pub use inside::inside;
+pub use neighbour::{neighbour, obstacle};
 pub(crate) use outside::shown;
 pub use outside::{Outside, outside};
 
@@ -24,6 +29,9 @@ use wire::Reply;
 
 /// How much of a text that a server chose is shown.
 const SHOWN_CHARS: usize = 120;
+
+/// An answer that takes so long is told with where the time went.
+const SLOW_MS: u64 = 1_000;
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +46,10 @@ pub struct Answer {
     pub detail: String,
     /// The certificate that the server showed, also where it was not accepted.
     pub certificate: Option<Certificate>,
+    /// What else is known of the answer, part by part.
+    pub figures: Figures,
+    /// What is worth a remark although it decides nothing.
+    pub remark: Option<String>,
 }
 
 /// A server's certificate.
@@ -56,33 +68,44 @@ pub struct Certificate {
 }
 
 /// Whether a status says that the service works. Without a baseline everything below 500 does. With one, the
-/// class (2xx, 3xx, …) has to be the same or better; a 5xx counts only where the baseline was the very same.
+/// class (2xx, 3xx, …) has to be the same or better, where a redirect is as good as an answer; a 5xx counts only
+/// where the baseline was the very same.
 #[must_use]
 pub fn acceptable(status: u16, baseline: Option<u16>) -> bool {
     match baseline {
         Some(before) if status == before => true,
         _ if status >= 500 => false,
-        Some(before) => status / 100 <= before / 100,
+        Some(before) => status < 400 || status / 100 <= before / 100,
         None => true,
     }
 }
 
 impl Answer {
-    fn replied(reply: &Reply, baseline: Option<u16>, took_ms: u64, certificate: Option<Certificate>) -> Self {
+    fn replied(reply: &Reply, baseline: Option<u16>, took_ms: u64, figures: Figures) -> Self {
         let ok = acceptable(reply.status, baseline);
         let mut detail = format!("HTTP {}", reply.status);
         if let Some(place) = &reply.location {
             detail.push_str(&format!(" to {place}"));
         }
         detail.push_str(&format!(" in {took_ms} ms"));
+        if took_ms >= SLOW_MS {
+            detail.push_str(&format!(" ({figures})"));
+        }
+        let answered = baseline.filter(|before| (200..300).contains(before));
+        let redirects = (300..400).contains(&reply.status);
+        let remark = answered.filter(|_| redirects).map(|before| {
+            let to = reply.location.as_deref().unwrap_or("nowhere");
+            format!("it redirects to {to} (HTTP {}); before it answered with {before}", reply.status)
+        });
         if let Some(before) = baseline.filter(|_| !ok) {
             detail.push_str(&format!(", before it was {before}"));
         }
-        Self { ok, status: Some(reply.status), took_ms, detail, certificate }
+        Self { ok, status: Some(reply.status), took_ms, detail, certificate: None, figures, remark }
     }
 
     fn failed(reason: String, took_ms: u64, certificate: Option<Certificate>) -> Self {
-        Self { ok: false, status: None, took_ms, detail: reason, certificate }
+        let (figures, remark) = (Figures::default(), None);
+        Self { ok: false, status: None, took_ms, detail: reason, certificate, figures, remark }
     }
 }
 

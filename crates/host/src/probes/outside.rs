@@ -1,7 +1,8 @@
-//! The question as users ask it: DNS, TLS and all.
+//! The question as users ask it: DNS, TLS, redirects and all.
 //!
 //! Invariant: one question is one new connection, so that nothing of an earlier answer passes for this one.
-//! Logins in the URL are sent and never shown. Redirects are answers, they are not followed.
+//! Logins in the URL are sent to where the URL leads, and never shown. Redirects are followed on the URL's own
+//! host; one that leads to another host, where the service has no say, is the answer.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,9 +16,12 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use url::{Host, Position, Url};
 
-use super::tls::Trust;
+use super::tls::{self, Trust};
 use super::wire::{self, Deadline, Reply};
-use super::{Answer, Certificate, elapsed_ms};
+use super::{Answer, Certificate, Figures, acceptable, dns, elapsed_ms};
+
+/// Redirects that are followed; browsers follow 20, but nobody needs them.
+const REDIRECTS: usize = 5;
 
 /// Asks once. Who asks again and again prepares an [`Outside`].
 pub async fn outside(probe: &OutsideProbe, limit: Duration) -> Answer {
@@ -28,16 +32,32 @@ pub async fn outside(probe: &OutsideProbe, limit: Duration) -> Answer {
 pub struct Outside {
     url: String,
     baseline: Option<u16>,
+    baseline_redirect: Option<String>,
+    ways: Ways,
     target: Result<Target, String>,
 }
 
+/// What all questions have in common, whereto they are redirected.
+struct Ways {
+    resolve: Option<IpAddr>,
+    resolver: Option<SocketAddr>,
+    trust: Result<Trust, String>,
+}
+
+#[derive(Clone)]
 struct Target {
+    /// Holds the login.
+    url: Url,
     host: Host<String>,
     port: u16,
-    resolve: Option<IpAddr>,
-    trust: Option<Trust>,
-    /// Holds the login.
-    request: String,
+    encrypted: bool,
+}
+
+/// What came of one question, before redirects.
+struct Asked {
+    result: Result<(Reply, u64), String>,
+    certificate: Option<Certificate>,
+    figures: Figures,
 }
 
 impl fmt::Debug for Outside {
@@ -51,7 +71,20 @@ impl Outside {
     /// probe itself is told by every answer.
     #[must_use]
     pub fn new(probe: &OutsideProbe) -> Self {
-        Self { url: shown(&probe.url), baseline: probe.baseline_status, target: target(probe) }
+        Self {
+            url: shown(&probe.url),
+            baseline: probe.baseline_status,
+            baseline_redirect: probe.baseline_redirect.clone(),
+            ways: Ways {
+                resolve: probe.resolve,
+                resolver: probe.resolver,
+                trust: Trust::new(probe.ca.as_deref()),
+            },
+            // The parser's own words don't quote the URL.
+            target: Url::parse(&probe.url)
+                .map_err(|e| format!("the URL can't be understood: {e}"))
+                .and_then(Target::of),
+        }
     }
 
     /// The URL as it may be shown: without login.
@@ -62,76 +95,196 @@ impl Outside {
 
     /// Asks, and has an answer within `limit`.
     pub async fn ask(&self, limit: Duration) -> Answer {
-        let began = Instant::now();
-        let deadline = Deadline::after(limit);
-        let target = match &self.target {
-            Ok(target) => target,
+        let (began, deadline) = (Instant::now(), Deadline::after(limit));
+        let mut target = match &self.target {
+            Ok(target) => target.clone(),
             Err(reason) => return Answer::failed(reason.clone(), 0, None),
         };
-        let (result, certificate) = target.ask(&deadline, began).await;
-        match result {
-            Ok((reply, took_ms)) => Answer::replied(&reply, self.baseline, took_ms, certificate),
-            Err(reason) => Answer::failed(reason, elapsed_ms(began), certificate),
+        let mut asked = self.ways.ask(&target, &deadline, began).await;
+        let mut redirects: Vec<String> = Vec::new();
+        while let Ok((reply, _)) = &asked.result
+            && let Some(next) = target.redirected(reply)
+        {
+            let place = reply.location.clone().unwrap_or_default();
+            if redirects.len() == REDIRECTS {
+                let reason = format!("it redirects again and again: {}, {place}", redirects.join(", "));
+                return self.answer(Asked { result: Err(reason), ..asked }, redirects, began);
+            }
+            let followed = self.ways.ask(&next, &deadline, began).await;
+            if let Err(reason) = &followed.result {
+                return self.dead_end(asked, &place, reason, redirects, began);
+            }
+            redirects.push(place);
+            (target, asked) = (next, followed);
         }
+        self.answer(asked, redirects, began)
+    }
+
+    fn answer(&self, asked: Asked, redirects: Vec<String>, began: Instant) -> Answer {
+        let total_ms = Some(elapsed_ms(began));
+        let figures = Figures { redirects, total_ms, ..asked.figures };
+        let (reply, took_ms) = match asked.result {
+            Ok(replied) => replied,
+            Err(reason) => {
+                return Answer { figures, ..Answer::failed(reason, elapsed_ms(began), asked.certificate) };
+            }
+        };
+        let last = figures.redirects.last().cloned();
+        let mut answer = Answer::replied(&reply, self.baseline, took_ms, figures);
+        answer.certificate = asked.certificate;
+        if let Some(place) = &last {
+            answer.detail.push_str(&format!(", redirected to {place}"));
+        }
+        if self.baseline.is_some() && last != self.baseline_redirect && answer.remark.is_none() {
+            answer.remark = last.map(|place| {
+                let before = self.baseline_redirect.as_deref();
+                let before =
+                    before.map_or("it did not redirect".to_owned(), |b| format!("it redirected to {b}"));
+                format!("it redirects to {place}; before the update {before}")
+            });
+        }
+        answer
+    }
+
+    /// A redirect that leads to no answer is as good as it was before: where users were sent to a place that can't
+    /// be reached from here, that is nothing new.
+    fn dead_end(
+        &self,
+        asked: Asked,
+        place: &str,
+        reason: &str,
+        redirects: Vec<String>,
+        began: Instant,
+    ) -> Answer {
+        let before = self.baseline;
+        let mut answer = self.answer(asked, redirects, began);
+        let usual = before.is_none_or(|before| (300..400).contains(&before));
+        answer.ok = usual && answer.status.is_some_and(|status| acceptable(status, before));
+        answer.detail.push_str(&format!("; {place}, where it redirects to, gives no answer: {reason}"));
+        answer
     }
 }
 
-impl Target {
-    async fn ask(
-        &self,
-        deadline: &Deadline,
-        began: Instant,
-    ) -> (Result<(Reply, u64), String>, Option<Certificate>) {
-        let connected = async { wire::connect(&self.addresses(deadline).await?, deadline).await };
+impl Ways {
+    async fn ask(&self, target: &Target, deadline: &Deadline, began: Instant) -> Asked {
+        let mut figures = Figures::default();
+        let connected = async {
+            let addresses = self.addresses(target, deadline, &mut figures).await?;
+            let connecting = Instant::now();
+            let stream = wire::connect(&addresses, deadline).await?;
+            figures.connect_ms = Some(elapsed_ms(connecting));
+            Ok(stream)
+        };
         let mut stream = match connected.await {
             Ok(stream) => stream,
-            Err(reason) => return (Err(reason), None),
+            Err(reason) => return Asked { result: Err(reason), certificate: None, figures },
         };
-        let Some(trust) = &self.trust else {
-            return (self.exchange(&mut stream, deadline, began).await, None);
-        };
-        let name = match self.name() {
-            Ok(name) => name,
-            Err(reason) => return (Err(reason), None),
-        };
-        let (stream, certificate) = trust.handshake(name, stream, deadline).await;
-        match stream {
-            Ok(mut stream) => (self.exchange(&mut stream, deadline, began).await, certificate),
-            Err(reason) => (Err(reason), certificate),
+        if !target.encrypted {
+            let result = exchange(&mut stream, target, deadline, began, &mut figures).await;
+            return Asked { result, certificate: None, figures };
         }
+        let (trust, name) = match (&self.trust, target.name()) {
+            (Ok(trust), Ok(name)) => (trust, name),
+            (Err(reason), _) => return Asked { result: Err(reason.clone()), certificate: None, figures },
+            (_, Err(reason)) => return Asked { result: Err(reason), certificate: None, figures },
+        };
+        let shaking = Instant::now();
+        let (stream, certificate) = trust.handshake(name, stream, deadline).await;
+        let result = match stream {
+            Ok(mut stream) => {
+                (figures.tls_ms, figures.tls) = (Some(elapsed_ms(shaking)), tls::version(&stream));
+                exchange(&mut stream, target, deadline, began, &mut figures).await
+            }
+            Err(reason) => Err(reason),
+        };
+        Asked { result, certificate, figures }
     }
 
-    async fn exchange<S>(
+    async fn addresses(
         &self,
-        stream: &mut S,
+        target: &Target,
         deadline: &Deadline,
-        began: Instant,
-    ) -> Result<(Reply, u64), String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let asking = wire::ask(stream, &self.request);
-        let (reply, rest) = deadline.within("waiting for the answer", asking).await?;
-        let took_ms = elapsed_ms(began);
-        wire::drain(stream, rest, deadline).await;
-        Ok((reply, took_ms))
-    }
-
-    async fn addresses(&self, deadline: &Deadline) -> Result<Vec<SocketAddr>, String> {
-        let fixed = self.resolve.or(match &self.host {
+        figures: &mut Figures,
+    ) -> Result<Vec<SocketAddr>, String> {
+        let fixed = self.resolve.or(match &target.host {
             Host::Ipv4(ip) => Some((*ip).into()),
             Host::Ipv6(ip) => Some((*ip).into()),
             Host::Domain(_) => None,
         });
         if let Some(ip) = fixed {
-            return Ok(vec![SocketAddr::new(ip, self.port)]);
+            return Ok(vec![SocketAddr::new(ip, target.port)]);
         }
-        let name = self.host.to_string();
+        let (name, port, asking) = (target.host.to_string(), target.port, Instant::now());
         let lookup = async {
-            let found = tokio::net::lookup_host((name.as_str(), self.port)).await;
+            if let Some(server) = self.resolver {
+                let found = dns::lookup(server, &name).await?;
+                return Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
+            }
+            let found = tokio::net::lookup_host((name.as_str(), port)).await;
             found.map(Iterator::collect::<Vec<_>>).map_err(|e| format!("DNS knows no address of {name}: {e}"))
         };
-        deadline.within(&format!("asking DNS for {name}"), lookup).await
+        let found = deadline.within(&format!("asking DNS for {name}"), lookup).await;
+        figures.dns_ms = Some(elapsed_ms(asking));
+        found
+    }
+}
+
+/// Asks over a connection that stands. The time is that from the beginning of everything to the headers.
+async fn exchange<S>(
+    stream: &mut S,
+    target: &Target,
+    deadline: &Deadline,
+    began: Instant,
+    figures: &mut Figures,
+) -> Result<(Reply, u64), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (asking, request) = (Instant::now(), target.request());
+    let question = wire::ask(stream, &request);
+    let (reply, rest) = deadline.within("waiting for the answer", question).await?;
+    let took_ms = elapsed_ms(began);
+    figures.first_byte_ms = Some(elapsed_ms(asking));
+    figures.http = Some(reply.version.clone());
+    figures.body_bytes = wire::drain(stream, rest, deadline).await;
+    Ok((reply, took_ms))
+}
+
+impl Target {
+    fn of(url: Url) -> Result<Self, String> {
+        let encrypted = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            other => {
+                return Err(format!("the URL has the scheme {other}; only http and https can be asked"));
+            }
+        };
+        let host = url.host().map(|h| h.to_owned()).ok_or("the URL names no host")?;
+        let port = url.port_or_known_default().ok_or("the URL names no port")?;
+        Ok(Self { url, host, port, encrypted })
+    }
+
+    /// Where a reply sends us, if that is on the same host. The login goes nowhere else than to the same place.
+    fn redirected(&self, reply: &Reply) -> Option<Self> {
+        let mut url = self.url.join(&reply.next.as_ref()?.0).ok()?;
+        let same_place = url.origin() == self.url.origin();
+        if !same_place && url.username().is_empty() {
+            let _cannot_have_one = url.set_password(None);
+        }
+        if same_place {
+            let _cannot_have_one = url.set_username(self.url.username());
+            let _cannot_have_one = url.set_password(self.url.password());
+        }
+        Self::of(url).ok().filter(|next| next.host == self.host)
+    }
+
+    fn request(&self) -> String {
+        let name = match self.url.port() {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        };
+        let login = login(&self.url);
+        wire::get(&self.url[Position::BeforePath..Position::AfterQuery], &name, login.as_deref())
     }
 
     fn name(&self) -> Result<ServerName<'static>, String> {
@@ -142,24 +295,6 @@ impl Target {
                 .map_err(|_| format!("{name} is no name that a certificate can have")),
         }
     }
-}
-
-fn target(probe: &OutsideProbe) -> Result<Target, String> {
-    // The parser's own words don't quote the URL.
-    let url = Url::parse(&probe.url).map_err(|e| format!("the URL can't be understood: {e}"))?;
-    let trust = match url.scheme() {
-        "https" => Some(Trust::new(probe.ca.as_deref())?),
-        "http" => None,
-        other => return Err(format!("the URL has the scheme {other}; only http and https can be asked")),
-    };
-    let host = url.host().map(|h| h.to_owned()).ok_or("the URL names no host")?;
-    let port = url.port_or_known_default().ok_or("the URL names no port")?;
-    let name = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_string(),
-    };
-    let request = wire::get(&url[Position::BeforePath..Position::AfterQuery], &name, login(&url).as_deref());
-    Ok(Target { host, port, resolve: probe.resolve, trust, request })
 }
 
 fn login(url: &Url) -> Option<String> {
@@ -207,19 +342,42 @@ mod tests {
             url: url.to_owned(),
             ca: None,
             resolve: None,
+            resolver: None,
             detected_from: "test".to_owned(),
             baseline_status: None,
+            baseline_redirect: None,
         }
+    }
+
+    fn target(probe: &OutsideProbe) -> Target {
+        Target::of(Url::parse(&probe.url).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn redirects_stay_on_the_host_and_the_login_at_its_place() {
+        let from = target(&probe("https://bob:pw@app.test/a"));
+        let to = |next: &str| {
+            let reply = Reply {
+                status: 302,
+                version: "HTTP/1.1".to_owned(),
+                location: None,
+                next: Some(crate::survey::Hidden(next.to_owned())),
+            };
+            from.redirected(&reply).map(|t| (t.url.to_string(), t.request().contains("Authorization")))
+        };
+        assert_eq!(to("/login?x=1"), Some(("https://bob:pw@app.test/login?x=1".to_owned(), true)));
+        assert_eq!(to("https://app.test:8443/"), Some(("https://app.test:8443/".to_owned(), false)));
+        assert_eq!(to("http://app.test/"), Some(("http://app.test/".to_owned(), false)));
+        assert_eq!(to("https://sso.test/login"), None);
+        assert_eq!(to("ftp://app.test/"), None);
     }
 
     #[test]
     fn logins_are_sent_and_never_shown() {
         let probe = probe("http://bob:p%40ss@app.test:81/a%20b?token=x#frag");
-        let target = target(&probe).unwrap();
-        assert!(target.request.starts_with("GET /a%20b?token=x HTTP/1.1\r\nHost: app.test:81\r\n"));
-        assert!(
-            target.request.contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("bob:p@ss")))
-        );
+        let request = target(&probe).request();
+        assert!(request.starts_with("GET /a%20b?token=x HTTP/1.1\r\nHost: app.test:81\r\n"));
+        assert!(request.contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("bob:p@ss"))));
         let prepared = Outside::new(&probe);
         assert!(!format!("{prepared:?}").contains("ss@"), "{prepared:?}");
         assert!(prepared.url().starts_with("http://app.test:81/a%20b"));
@@ -227,10 +385,11 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_as_they_are() {
-        let target = target(&probe("http://[::1]:8080")).unwrap();
+        let target = target(&probe("http://[::1]:8080"));
+        let request = target.request();
         assert_eq!((target.host, target.port), (Host::Ipv6(std::net::Ipv6Addr::LOCALHOST), 8080));
-        assert!(target.request.contains("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n"));
-        assert!(!target.request.contains("Authorization"));
+        assert!(request.contains("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n"));
+        assert!(!request.contains("Authorization"));
     }
 
     #[tokio::test]

@@ -57,7 +57,15 @@ async fn closed_port() -> SocketAddr {
 }
 
 fn probe(url: String, baseline: Option<u16>) -> OutsideProbe {
-    OutsideProbe { url, ca: None, resolve: None, detected_from: "test".into(), baseline_status: baseline }
+    OutsideProbe {
+        url,
+        ca: None,
+        resolve: None,
+        resolver: None,
+        detected_from: "test".into(),
+        baseline_status: baseline,
+        baseline_redirect: None,
+    }
 }
 
 async fn http(answer: &'static str, baseline: Option<u16>) -> Answer {
@@ -87,7 +95,8 @@ fn a_status_is_judged_by_what_it_was_before() {
         (503, None, false),
         (200, Some(200), true),
         (204, Some(200), true),
-        (302, Some(200), false),
+        (302, Some(200), true),
+        (404, Some(302), false),
         (401, Some(200), false),
         (401, Some(404), true),
         (200, Some(401), true),
@@ -246,6 +255,12 @@ async fn certificates_are_verified_and_told() {
 
     let answer = https("app.lab.test", at, Some(&ca)).await;
     assert!(answer.ok && answer.status == Some(200), "{answer:?}");
+    assert_eq!(answer.figures.tls, Some("TLS 1.3"));
+    let figures = &answer.figures;
+    assert!(
+        [figures.connect_ms, figures.tls_ms, figures.first_byte_ms].iter().all(Option::is_some),
+        "{figures:?}"
+    );
     let certificate = answer.certificate.unwrap();
     assert_eq!(
         (certificate.issuer.as_str(), certificate.subject.as_str()),
@@ -338,4 +353,139 @@ async fn tls_where_there_is_none_is_told() {
     let at = tls_server(&dir.path().join("server.pem"), &dir.path().join("server.key")).await;
     let answer = tcp(at, Protocol::Http, LIMIT).await;
     assert!(!answer.ok, "{answer:?}");
+}
+
+/// A server that answers by path: a page, a login that pages redirect to, and what goes wrong with redirects.
+async fn site() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&request[..length]).into_owned();
+            let to =
+                |place: &str| format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n");
+            let answer = match text.split(' ').nth(1).unwrap_or_default() {
+                "/" => to("/login?token=hunter2"),
+                "/circle" => to("/circle"),
+                "/away" => to("https://sso.test/"),
+                "/broken" => to("/500"),
+                "/closed" => to("http://127.0.0.1:1/"),
+                "/500" => "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_owned(),
+                _ => "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_owned(),
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn redirects_are_followed_to_the_answer() {
+    let address = site().await;
+    let ask = async |path: &str, baseline| {
+        outside(&probe(format!("http://{address}{path}"), baseline), LIMIT).await
+    };
+    let answer = ask("/", None).await;
+    assert!(answer.ok && answer.status == Some(200) && answer.remark.is_none(), "{answer:?}");
+    assert_eq!(answer.figures.redirects, ["/login"], "without the token");
+    assert_eq!((answer.figures.http.as_deref(), answer.figures.body_bytes), (Some("HTTP/1.1"), Some(5)));
+    assert!(answer.detail.ends_with("redirected to /login"), "{answer:?}");
+
+    // To a login where a page was is worth a remark, and no fault.
+    let answer = ask("/", Some(200)).await;
+    let remark = answer.remark.as_deref();
+    assert!(answer.ok, "{answer:?}");
+    assert_eq!(remark, Some("it redirects to /login; before the update it did not redirect"));
+    let usual = OutsideProbe {
+        baseline_redirect: Some("/login".into()),
+        ..probe(format!("http://{address}/"), Some(200))
+    };
+    assert_eq!(outside(&usual, LIMIT).await.remark, None);
+
+    let answer = ask("/broken", Some(200)).await;
+    assert!(!answer.ok && answer.status == Some(500), "{answer:?}");
+    let answer = ask("/circle", None).await;
+    assert!(!answer.ok && answer.detail.contains("again and again"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_that_leads_elsewhere_is_the_answer() {
+    let address = site().await;
+    let ask = async |path: &str, baseline| {
+        outside(&probe(format!("http://{address}{path}"), baseline), LIMIT).await
+    };
+    let answer = ask("/away", Some(302)).await;
+    assert!(answer.ok && answer.status == Some(302) && answer.remark.is_none(), "{answer:?}");
+    let answer = ask("/away", Some(200)).await;
+    let remark = answer.remark.unwrap_or_default();
+    assert!(answer.ok && remark.contains("https://sso.test/"), "{remark}");
+
+    // Where it can't be followed: as good as before, and bad where there was an answer.
+    for (baseline, ok) in [(None, true), (Some(302), true), (Some(200), false)] {
+        let answer = ask("/closed", baseline).await;
+        assert_eq!(answer.ok, ok, "{answer:?}");
+        assert!(answer.detail.contains("gives no answer: connection refused"), "{answer:?}");
+    }
+}
+
+/// A DNS server that knows one name, and one address of it.
+async fn dns_server(name: &'static str, address: [u8; 4]) -> SocketAddr {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut query).await {
+            // The question: labels with their lengths, a zero, type and class; what else the query has is left out.
+            let labels: Vec<u8> = name
+                .split('.')
+                .flat_map(|l| [&[u8::try_from(l.len()).unwrap()], l.as_bytes()].concat())
+                .collect();
+            let end = 12 + labels.len() + 1 + 4;
+            if length < end {
+                continue;
+            }
+            let known = query[12..].to_ascii_lowercase().starts_with(&labels);
+            let wants_v4 = query[end - 4..end - 2] == [0, 1];
+            let mut answer = query[..end].to_vec();
+            answer[2..12].copy_from_slice(&[
+                0x81,
+                if known { 0x80 } else { 0x83 },
+                0,
+                1,
+                0,
+                u8::from(known && wants_v4),
+                0,
+                0,
+                0,
+                0,
+            ]);
+            if known && wants_v4 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend(address);
+            }
+            let _ = socket.send_to(&answer, from).await;
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn the_dns_server_that_was_named_is_asked() {
+    let (address, server) = (site().await, dns_server("app.lab.test", [127, 0, 0, 1]).await);
+    let ask = async |name: &str| {
+        let probe = OutsideProbe {
+            resolver: Some(server),
+            ..probe(format!("http://{name}:{}/page", address.port()), None)
+        };
+        outside(&probe, LIMIT).await
+    };
+    let answer = ask("app.lab.test").await;
+    assert!(answer.ok && answer.figures.dns_ms.is_some(), "{answer:?}");
+    let answer = ask("other.lab.test").await;
+    assert!(
+        !answer.ok && answer.detail.contains(&format!("DNS at {server} knows no address of other.lab.test")),
+        "{answer:?}"
+    );
 }

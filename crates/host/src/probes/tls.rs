@@ -16,8 +16,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, ProtocolVersion,
+    RootCertStore, SignatureScheme,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -102,6 +102,15 @@ pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
         seen: Mutex::default(),
     });
     trust.config(&recorder).map_err(|error| format!("TLS can't be set up: {error}"))
+}
+
+/// What was agreed on.
+pub(super) fn version(stream: &TlsStream<TcpStream>) -> Option<&'static str> {
+    match stream.get_ref().1.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+        ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+        _ => None,
+    }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::presentable;
+use crate::survey::Hidden;
 
 /// Bytes of headers that are read at most.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -64,8 +65,12 @@ impl Deadline {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) status: u16,
+    /// What it speaks: `HTTP/1.1`.
+    pub(super) version: String,
     /// Where it redirects to, as it may be shown.
     pub(super) location: Option<String>,
+    /// Where it redirects to, as it has to be asked for.
+    pub(super) next: Option<Hidden<String>>,
 }
 
 /// Connects to the first address that accepts; one that stays silent can't use up the others' time.
@@ -121,27 +126,42 @@ where
     }
 }
 
-/// Listens to the rest of an answer, so that no server has to log a client that hung up on it. What comes of
-/// it is nobody's concern: the status is known.
-pub(super) async fn drain<S: AsyncRead + Unpin>(stream: &mut S, rest: Rest, deadline: &Deadline) {
-    let mut left = rest.left.min(BODY_LIMIT);
+/// Listens to the rest of an answer, so that no server has to log a client that hung up on it. What is in it is
+/// nobody's concern: the status is known. Returns its size, if that was announced or its end was seen.
+pub(super) async fn drain<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    rest: Rest,
+    deadline: &Deadline,
+) -> Option<u64> {
+    let (mut left, mut seen, mut ended) = (rest.left.min(BODY_LIMIT), rest.seen, rest.left == 0);
     let listen = async {
         let mut piece = [0; 4096];
         while left > 0 {
             match stream.read(&mut piece).await {
-                Ok(0) | Err(_) => break,
-                Ok(length) => left = left.saturating_sub(length),
+                Ok(0) => {
+                    ended = true;
+                    break;
+                }
+                Err(_) => break,
+                Ok(length) => (left, seen) = (left.saturating_sub(length), seen + length),
             }
         }
     };
     let _out_of_time =
         tokio::time::timeout_at(deadline.end.min(Instant::now() + BODY_PATIENCE), listen).await;
+    let whole = rest.announced.or(ended.then_some(seen))?;
+    u64::try_from(whole).ok()
 }
 
-/// How many bytes of the body are still to come; [`usize::MAX`] where only the end of the connection tells.
+/// The body of an answer, as far as its headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
+    /// Bytes that are still to come; [`usize::MAX`] where only the end of the connection tells.
     left: usize,
+    /// Bytes that came with the headers.
+    seen: usize,
+    /// Bytes in all, if that was said.
+    announced: Option<usize>,
 }
 
 /// The reply, once its headers are complete. Interim replies (1xx) are cut off from the front.
@@ -164,8 +184,15 @@ fn parse(head: &mut Vec<u8>) -> Result<Option<(Reply, Rest)>, String> {
         let length = header(&text, "content-length").and_then(|v| v.parse::<usize>().ok());
         let none = matches!(status, 101 | 204 | 304);
         let left = if none { 0 } else { length.map_or(usize::MAX, |l| l.saturating_sub(head.len() - end)) };
-        let location = header(&text, "location").filter(|_| (300..400).contains(&status)).map(place);
-        return Ok(Some((Reply { status, location }, Rest { left })));
+        let next = header(&text, "location").filter(|_| (300..400).contains(&status));
+        let reply = Reply {
+            status,
+            version: text.split_ascii_whitespace().next().unwrap_or_default().to_owned(),
+            location: next.map(place),
+            next: next.map(|next| Hidden(next.to_owned())),
+        };
+        let rest = Rest { left, seen: head.len() - end, announced: if none { Some(0) } else { length } };
+        return Ok(Some((reply, rest)));
     }
 }
 
@@ -258,7 +285,8 @@ mod tests {
         assert_eq!(parsed("HT"), Ok(None));
         assert_eq!(parsed("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n"), Ok(None));
         let (reply, rest) = parsed("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab").unwrap().unwrap();
-        assert_eq!((reply.status, rest.left), (200, 2));
+        assert_eq!((reply.status, reply.version.as_str(), rest.left), (200, "HTTP/1.1", 2));
+        assert_eq!((rest.seen, rest.announced), (2, Some(4)));
         let (reply, rest) = parsed("HTTP/1.0 404 Not Found\n\n").unwrap().unwrap();
         assert_eq!((reply.status, rest.left), (404, usize::MAX));
     }

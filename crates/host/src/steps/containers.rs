@@ -7,6 +7,7 @@ use mainstay_core::event::Fact;
 use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
+use mainstay_core::verdict::{Cause, Failure};
 use mainstay_runner::Context;
 
 use super::trouble::{bad_version, engine_step};
@@ -54,7 +55,8 @@ impl Host {
             started = started.and_then(|()| self.runtime.block_on(start));
         }
         self.pace(Pace::Close);
-        started.map(|()| Fact::Nothing)
+        started.map_err(|failure| self.runtime.block_on(refused(&self.engine, context.plan, failure)))?;
+        Ok(Fact::Nothing)
     }
 
     /// Stops the unit's containers, in reverse start order, each with its own grace period.
@@ -135,11 +137,31 @@ fn created(containers: Vec<(String, ListedContainer)>) -> Fact {
     Fact::Created { containers: containers.into_iter().map(|(_, c)| c.container).collect() }
 }
 
-async fn start(
-    engine: &Engine,
-    plan: &Plan,
-    service: &str,
-) -> Result<(), Box<mainstay_core::verdict::Failure>> {
+/// What is made of a start that the engine refused: where no process of the unit ever ran, nothing can have
+/// touched the data.
+async fn refused(engine: &Engine, plan: &Plan, failure: Box<Failure>) -> Box<Failure> {
+    let by_engine = matches!(failure.cause, Cause::Version(_));
+    if !by_engine || something_ran(engine, plan).await {
+        return failure;
+    }
+    Box::new(Failure { cause: Cause::NeverRan, ..*failure })
+}
+
+/// Whether any container of the unit ever ran, or can't be asked. One that never did has the year 1 as its start.
+async fn something_ran(engine: &Engine, plan: &Plan) -> bool {
+    let Ok(listed) = present(engine, plan).await else { return true };
+    for (_, container) in listed {
+        let call = engine.docker().inspect_container(&container.container.id, None);
+        let state = engine.call("inspect a container", call).await.ok().and_then(|answer| answer.state);
+        let started = state.and_then(|state| state.started_at).unwrap_or_default();
+        if !started.starts_with("0001-") {
+            return true;
+        }
+    }
+    false
+}
+
+async fn start(engine: &Engine, plan: &Plan, service: &str) -> Result<(), Box<Failure>> {
     let own = discover::containers_of(engine, &plan.unit.project.name, service).await.map_err(engine_step)?;
     for ListedContainer { container: ContainerRef { id, name }, .. } in own {
         let what = format!("start the container {name}");

@@ -70,7 +70,7 @@ fn closure(config: &Value, unit: &[String]) -> BTreeSet<String> {
 }
 
 /// What one service needs: `depends_on` of both forms, links, and what it shares with other services.
-fn needs(service: &Value) -> Vec<String> {
+pub(crate) fn needs(service: &Value) -> Vec<String> {
     let list = |key: &str| -> Vec<String> {
         match &service[key] {
             Value::Array(items) => items.iter().filter_map(|i| i.as_str().map(str::to_owned)).collect(),

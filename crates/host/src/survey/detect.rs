@@ -40,6 +40,8 @@ pub fn probes(unit: &[ServiceFacts], named: &str) -> Probes {
     let best = ways.iter().find(|(_, w)| w.url.is_some()).or_else(|| ways.first());
     let Some((service, way)) = best else { return Probes::default() };
     Probes {
+        neighbour: None,
+        dependents: Vec::new(),
         inside: Some(InsideProbe {
             service: (*service).to_owned(),
             port: way.port,
@@ -52,8 +54,10 @@ pub fn probes(unit: &[ServiceFacts], named: &str) -> Probes {
             url: url.clone(),
             ca: None,
             resolve: None,
+            resolver: None,
             detected_from: way.from.clone(),
             baseline_status: None,
+            baseline_redirect: None,
         }),
     }
 }

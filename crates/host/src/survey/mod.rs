@@ -23,6 +23,7 @@ use crate::discover::{Found, Listed};
 use crate::engine::Engine;
 
 pub(crate) use containers::used as memory_used;
+pub(crate) use dependencies::needs;
 pub use detect::probes;
 pub(crate) use detect::protocol;
 pub use doctor::{Doctor, doctor};

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, EventMessage, RestartPolicyNameEnum};
+use bollard::models::{
+    BollardDate, ContainerInspectResponse, EventMessage, Health, HealthStatusEnum, RestartPolicyNameEnum,
+};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
 use mainstay_core::problem::Problem;
@@ -39,8 +41,14 @@ pub(super) async fn expected(engine: &Engine, subject: &Subject) -> Result<Expec
 }
 
 /// Starts following the containers.
-pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sender<Signal>) {
-    let trackers = setup.subjects.iter().map(|s| Tracker::new(s, setup.mode)).collect();
+pub(super) fn spawn(
+    sources: &mut JoinSet<()>,
+    setup: &Setup<'_>,
+    dependents: &[Subject],
+    sender: &Sender<Signal>,
+) {
+    let all = setup.subjects.iter().chain(dependents);
+    let trackers = all.map(|s| Tracker::new(s, setup.mode)).collect();
     sources.spawn(follow(setup.engine.clone(), trackers, sender.clone()));
 }
 
@@ -117,6 +125,8 @@ struct Tracker {
     last_code: Option<i64>,
     down: bool,
     oom_told: bool,
+    /// What the engine said about the health at the last look, and when the last check began.
+    health_told: Option<(HealthStatusEnum, Option<BollardDate>)>,
     health_output: String,
 }
 
@@ -129,6 +139,7 @@ impl Tracker {
             last_code: None,
             down: false,
             oom_told: false,
+            health_told: None,
             health_output: String::new(),
         }
     }
@@ -164,6 +175,7 @@ impl Tracker {
         let mut signals = Vec::new();
         let restarts = answer.restart_count.unwrap_or(0);
         let total = restarts + i64::from(down);
+        let first = self.exits.is_none();
         // While watching, what was before is no news; a container that is down is.
         let known = self.exits.unwrap_or(if self.watching { restarts } else { 0 });
         let code = self.last_code.or(state.exit_code).unwrap_or(0);
@@ -176,8 +188,9 @@ impl Tracker {
         if let Some(error) = error {
             signals.push(Signal::StartFailed { container: self.name(), error: redact::line(&error) });
         }
-        if state.oom_killed == Some(true) && !self.oom_told && !self.watching {
-            self.oom_told = true;
+        // While watching, what was before is no news: an engine may say so after a restart, too.
+        let old_news = first && self.watching;
+        if state.oom_killed == Some(true) && !std::mem::replace(&mut self.oom_told, true) && !old_news {
             signals.push(Signal::OutOfMemory { container: self.name() });
         }
         if status == "running" {
@@ -187,18 +200,38 @@ impl Tracker {
         signals
     }
 
-    fn health(&mut self, health: bollard::models::Health) -> Option<Signal> {
-        let last = health.log.unwrap_or_default().pop().and_then(|probe| probe.output);
-        if let Some(output) = last {
-            self.health_output = shortened(&output);
+    /// News of the health alone: what the engine said before must not overrule what our own run of the command said
+    /// since.
+    fn health(&mut self, health: Health) -> Vec<Signal> {
+        let log = health.log.unwrap_or_default();
+        let last = log.last().and_then(|check| check.start.clone());
+        let Some(status) = health.status else { return Vec::new() };
+        let told = self.health_told.replace((status, last.clone()));
+        if told.as_ref() == Some(&(status, last)) {
+            return Vec::new();
         }
-        let healthy = match health.status?.to_string().as_str() {
-            "healthy" => true,
-            "unhealthy" => false,
-            _ => return None,
+        let known = told.and_then(|(_, start)| start);
+        let after = log.iter().position(|check| check.start == known).map_or(0, |at| at + 1);
+        let mut signals = Vec::new();
+        for check in log.into_iter().skip(after) {
+            self.health_output = shortened(&check.output.unwrap_or_default());
+            let code = check.exit_code.unwrap_or_default();
+            signals.push(checked(self.name(), code, &self.health_output));
+        }
+        let healthy = match status {
+            HealthStatusEnum::HEALTHY => true,
+            HealthStatusEnum::UNHEALTHY => false,
+            _ => return signals,
         };
-        Some(Signal::Health { container: self.name(), healthy, output: self.health_output.clone() })
+        signals.push(Signal::Health { container: self.name(), healthy, output: self.health_output.clone() });
+        signals
     }
+}
+
+/// One run of a health check, for the evidence.
+pub(super) fn checked(container: String, code: i64, output: &str) -> Signal {
+    let outcome = if output.is_empty() { format!("exit {code}") } else { format!("exit {code}: {output}") };
+    Signal::Checked { container, outcome }
 }
 
 /// The output of a health check, fit for one line of a report.
@@ -242,6 +275,48 @@ mod tests {
         assert_eq!(exits(&watch.update(state("running", 1, 0))), 0);
         assert_eq!(exits(&watch.update(state("restarting", 2, 1))), 1);
         assert_eq!(exits(&tracker(Mode::Watch).update(state("exited", 1, 1))), 1, "it is down");
+    }
+
+    fn health(status: &str, checks: &[(u32, i64)]) -> ContainerInspectResponse {
+        let check = |(second, code): &(u32, i64)| serde_json::json!({"Start": format!("2026-01-01T00:00:{second:02}Z"), "ExitCode": code, "Output": "said"});
+        let log: Vec<_> = checks.iter().map(check).collect();
+        let health = serde_json::json!({"Status": status, "FailingStreak": 0, "Log": log});
+        let mut answer = state("running", 0, 0);
+        answer.state.as_mut().unwrap().health = serde_json::from_value(health).unwrap();
+        answer
+    }
+
+    #[test]
+    fn of_the_health_only_news_are_told() {
+        let mut tracker = tracker(Mode::Watch);
+        let told = |signals: Vec<Signal>| {
+            let runs = signals.iter().filter(|s| matches!(s, Signal::Checked { .. })).count();
+            let healthy = signals.iter().find_map(|s| match s {
+                Signal::Health { healthy, .. } => Some(*healthy),
+                _ => None,
+            });
+            (runs, healthy)
+        };
+        assert_eq!(told(tracker.update(health("starting", &[]))), (0, None));
+        assert_eq!(told(tracker.update(health("healthy", &[(1, 0), (2, 0)]))), (2, Some(true)));
+        assert_eq!(told(tracker.update(health("healthy", &[(1, 0), (2, 0)]))), (0, None));
+        assert_eq!(told(tracker.update(health("healthy", &[(2, 0), (3, 1), (4, 1)]))), (2, Some(true)));
+        assert_eq!(told(tracker.update(health("unhealthy", &[(3, 1), (4, 1), (5, 1)]))), (1, Some(false)));
+    }
+
+    #[test]
+    fn an_oom_kill_from_before_the_watch_is_no_news() {
+        let killed = |restarts| {
+            let mut answer = state("running", restarts, 0);
+            answer.state.as_mut().unwrap().oom_killed = Some(true);
+            answer
+        };
+        let told = |signals: &[Signal]| signals.iter().any(|s| matches!(s, Signal::OutOfMemory { .. }));
+        let mut before = tracker(Mode::Watch);
+        assert!(!told(&before.update(killed(1))) && !told(&before.update(killed(1))));
+        let mut meanwhile = tracker(Mode::Watch);
+        assert!(!told(&meanwhile.update(state("running", 0, 0))));
+        assert!(told(&meanwhile.update(killed(1))) && !told(&meanwhile.update(killed(1))));
     }
 
     #[test]

@@ -34,8 +34,11 @@ pub use logs::{errors_per_minute, tail};
 const QUEUE: usize = 1024;
 /// How long nothing may happen before the clock is looked at again.
 const GLANCE: Duration = Duration::from_millis(100);
-/// After the decision, log lines of the same moment are still on their way.
+/// After the decision, log lines of the same moment are still on their way, and an OOM kill is told after the exit
+/// that it led to: they may come this late.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// Nothing more comes once it has been silent for this long.
+const SILENCE: Duration = Duration::from_millis(60);
 /// Log lines that are kept as evidence.
 const TAIL_LINES: usize = 6;
 
@@ -118,7 +121,11 @@ pub async fn observe(
     for subject in setup.subjects {
         expected.containers.push(containers::expected(setup.engine, subject).await?);
     }
-    containers::spawn(&mut sources, setup, &sender);
+    let dependents = dependents(setup).await;
+    for subject in &dependents {
+        expected.dependents.push(containers::expected(setup.engine, subject).await?);
+    }
+    containers::spawn(&mut sources, setup, &dependents, &sender);
     health::spawn(&mut sources, setup, &sender);
     logs::spawn(&mut sources, setup, &sender);
     probing::spawn(&mut sources, setup, &sender);
@@ -138,6 +145,21 @@ pub async fn observe(
     })
 }
 
+/// The containers that need the unit, as they are now; only while watching, since they may need its answers to come
+/// back. One that is gone was removed by somebody.
+async fn dependents(setup: &Setup<'_>) -> Vec<Subject> {
+    let mut found = Vec::new();
+    for known in setup.plan.probes.dependents.iter().filter(|_| setup.mode == Mode::Watch) {
+        let call = setup.engine.docker().inspect_container(&known.container, None);
+        let answer = setup.engine.call("inspect a container", call).await;
+        if let Some(id) = answer.ok().and_then(|answer| answer.id) {
+            let container = ContainerRef { id, name: known.container.clone() };
+            found.push(Subject { service: known.service.clone(), container });
+        }
+    }
+    found
+}
+
 fn expectation(setup: &Setup<'_>, patterns: Patterns) -> Expectation {
     let (plan, watching) = (setup.plan, setup.mode == Mode::Watch);
     let millis = u64::try_from(setup.limit.as_millis()).unwrap_or(u64::MAX);
@@ -146,10 +168,13 @@ fn expectation(setup: &Setup<'_>, patterns: Patterns) -> Expectation {
         containers: Vec::new(),
         inside: plan.probes.inside.is_some(),
         outside: plan.probes.outside.is_some(),
+        neighbour: plan.probes.neighbour.is_some(),
+        dependents: Vec::new(),
         checks: setup.checks.iter().map(|(expected, _)| expected.clone()).collect(),
         startup_ms: if watching { plan.limits.startup_ms } else { millis },
         grace_ms: plan.limits.probe_grace_ms,
         watch_ms: millis,
+        answer_ms: plan.limits.answer_ms,
         before: setup.before.clone(),
         patterns,
     }
@@ -169,9 +194,9 @@ async fn follow(
     loop {
         match judge.judge(now()) {
             Judgement::Bad(failure) => {
-                listen(judge, receiver, now(), LAST_WORDS).await;
+                last_words(judge, receiver, now()).await;
                 // Judged again, so that what came last is part of the evidence.
-                return End::Bad(judge.explain(failure));
+                return End::Bad(judge.explain(now(), failure));
             }
             Judgement::Good if setup.mode == Mode::Start => {
                 return End::Good(Box::new(Seen::by(judge, now())));
@@ -224,6 +249,15 @@ fn compared(setup: &Setup<'_>, judge: &Judge, began: Instant) -> Vec<String> {
     }
     let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     table(&setup.before, &judge.sample(now)).iter().map(ToString::to_string).collect()
+}
+
+/// Takes in what is still on its way.
+async fn last_words(judge: &mut Judge, receiver: &mut mpsc::Receiver<Signal>, now: u64) {
+    let began = Instant::now();
+    while let Some(left) = LAST_WORDS.checked_sub(began.elapsed()) {
+        let Ok(Some(signal)) = tokio::time::timeout(SILENCE.min(left), receiver.recv()).await else { return };
+        judge.see(now, signal);
+    }
 }
 
 /// The last lines of the log say more than any rule about it.

@@ -23,6 +23,7 @@ use crate::render::json::Json;
 use crate::render::terminal::Terminal;
 use crate::render::{Show, words};
 use crate::repository::Repositories;
+use crate::resolver::Resolver;
 use crate::state::StateDir;
 
 /// What every command has.
@@ -130,12 +131,16 @@ impl App {
             url: settings.url,
             ca: settings.ca,
             resolve: settings.resolve,
+            resolver: settings.resolver.map(Resolver::address),
             port: settings.port,
             path: settings.path,
+            from: settings.from,
+            dependents: settings.dependents,
             watch_ms: millis(settings.watch),
             startup_ms: millis(settings.startup),
             probe_grace_ms: millis(settings.probe_grace),
             probe_interval_ms: millis(settings.probe_interval),
+            answer_ms: millis(settings.slow),
             still: None,
             added_before: self.added_before(found),
             hooks: Settings::hooks(&project.directory, &project.name)?,

@@ -197,6 +197,7 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         )),
         None => lines.push("  inside    nothing to ask: no port is known".into()),
     }
+    lines.extend(beside(plan));
     match &plan.probes.outside {
         Some(p) => lines.push(format!("  outside   {} (from {})", p.url, p.detected_from)),
         None => lines.push("  outside   nothing to ask: no URL is known (--url)".into()),
@@ -226,6 +227,20 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
         );
     }
     lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
+    lines
+}
+
+/// Who else is asked, and looked at.
+fn beside(plan: &Plan) -> Vec<String> {
+    let probes = &plan.probes;
+    let mut lines = Vec::new();
+    if let Some(p) = &probes.neighbour {
+        lines.push(format!("  from      {}: {}:{}{}", p.container, p.host, p.probe.port, p.probe.path));
+    }
+    if !probes.dependents.is_empty() {
+        let names: Vec<&str> = probes.dependents.iter().map(|d| d.container.as_str()).collect();
+        lines.push(format!("  needed    by {}", names.join(", ")));
+    }
     lines
 }
 

@@ -16,6 +16,7 @@ mod interrupted;
 mod kept;
 mod lab;
 mod places;
+mod probed;
 mod quiesce;
 mod refused;
 mod retention;

@@ -56,7 +56,9 @@ fn exits_at_start() {
 fn cannot_be_started() {
     let run = undone("2.0.0-bad-entrypoint", &[]);
     assert_never_verified(&run);
-    assert_eq!(run.tier(), "image-only", "it never touched the data");
+    assert_eq!(run.tier(), "never-started", "nothing of it ran, so the data needs no look");
+    assert!(!run.steps().contains(&"back-up-safety"), "{run}");
+    assert!(run.words().contains("/usr/local/bin/fixture"), "{run}");
 }
 
 #[test]

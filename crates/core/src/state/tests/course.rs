@@ -137,6 +137,21 @@ fn the_data_and_the_cause_choose_between_image_only_and_full() {
 }
 
 #[test]
+fn only_a_start_in_which_nothing_ran_leaves_the_data_out_of_it() {
+    let (steps, conclusion) = run(update(), &[(StartNew, Cause::NeverRan)]);
+    assert_eq!(tier(&conclusion), Some(Tier::NeverStarted));
+    assert!(!steps.contains(&BackUpSafety), "{steps:?}");
+    // From there on something ran, whatever is said.
+    for failing in [VerifyNew, Watch] {
+        let (steps, conclusion) = run(update(), &[(failing, Cause::NeverRan)]);
+        assert_eq!(tier(&conclusion), Some(Tier::Full), "{failing}");
+        assert!(steps.contains(&BackUpSafety), "{steps:?}");
+    }
+    // And a start that our own fault ended may have started something.
+    assert_eq!(tier(&run(update(), &[(StartNew, Cause::Step)]).1), Some(Tier::Full));
+}
+
+#[test]
 fn our_own_failure_to_watch_does_not_excuse_the_data() {
     for cause in [Cause::Step, Cause::Foreign] {
         let (_, conclusion) = run(update(), &[(Watch, cause)]);

@@ -20,6 +20,7 @@ fn fate() -> impl Strategy<Value = Fate> {
             Cause::Version(DataDoubt::Unrelated),
             Cause::Version(DataDoubt::Possible),
             Cause::Version(DataDoubt::Certain),
+            Cause::NeverRan,
         ])
         .prop_map(Fate::Fails),
         1 => Just(Fate::CrashThenDone),
@@ -102,6 +103,10 @@ proptest! {
         }
         prop_assert_eq!(steps.last().map(|(step, _)| *step), Some(Document));
         match conclusion {
+            // Where something of the new version ran, its data is looked at.
+            Conclusion::RolledBack { tier: Tier::NeverStarted, .. } if steps.contains(&(StartNew, true)) => {
+                prop_assert!(false, "{:?}", steps);
+            }
             // Who is told that a version runs is told so after it was verified.
             Conclusion::RolledBack { .. } => {
                 let of_version = |s: &&(Step, bool)| !matches!(s.0, RunAfterBackup | Document);
