@@ -356,6 +356,6 @@ impl Judge {
         let mut evidence: Vec<String> = self.containers.values().flat_map(Container::evidence).collect();
         evidence.extend(self.probes.iter().map(|(place, probe)| probe.evidence(*place)));
         evidence.extend(self.flags.iter().map(|(flag, line)| format!("log ({}): {line}", flag.describe())));
-        Failure { problem, cause: Cause::Version(doubt), evidence }
+        Failure { evidence, ..Failure::new(problem, Cause::Version(doubt)) }
     }
 }

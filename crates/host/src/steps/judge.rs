@@ -82,7 +82,11 @@ impl Host {
             context.progress(&Progress::of(step, what, done, total, ProgressUnit::Millis));
         };
         let stop = || Self::cancelled(&self.interrupt, state);
-        self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)
+        let end = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)?;
+        Ok(match end {
+            End::Bad(failure) => End::Bad(self.diagnosed(plan, failure)),
+            end => end,
+        })
     }
 
     fn downtime(&self) -> Option<u64> {
@@ -93,11 +97,8 @@ impl Host {
 }
 
 fn interrupted() -> Box<Failure> {
-    Box::new(Failure {
-        problem: Problem::new("interrupted", "the run was interrupted before the new version was verified"),
-        cause: Cause::Interrupted,
-        evidence: Vec::new(),
-    })
+    let problem = Problem::new("interrupted", "the run was interrupted before the new version was verified");
+    Box::new(Failure::new(problem, Cause::Interrupted))
 }
 
 /// The operator's next plain `up -d` must change nothing: the hashes that Compose expects are those that the
