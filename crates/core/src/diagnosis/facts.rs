@@ -15,7 +15,9 @@ pub struct Facts {
     pub condemned: bool,
     /// Whether that was because it comes near its memory limit.
     pub short_of_memory: bool,
-    /// The containers of its unit.
+    /// Whether the engine said in time which containers there are.
+    pub listed: bool,
+    /// The containers of its unit, as far as they could be looked at.
     pub containers: Vec<Container>,
     /// The architecture of the engine's machine, as images name it; empty where unknown.
     pub architecture: String,
@@ -204,6 +206,8 @@ pub struct Neighbour {
     pub service: String,
     /// Whether the files say that ours needs it.
     pub needed: bool,
+    /// Whether it is one that ends when its work is done: the files give it no restart policy.
+    pub job: bool,
     /// `running`, `exited`, …; empty where it has no container.
     pub state: String,
     /// For people: `Up 3 hours (unhealthy)`.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn facts(container: Container) -> Facts {
-    Facts { service: "app".to_owned(), containers: vec![container], ..Facts::default() }
+    Facts { service: "app".to_owned(), listed: true, containers: vec![container], ..Facts::default() }
 }
 
 fn running() -> Container {
@@ -24,8 +24,13 @@ fn nothing_is_found_where_nothing_is_wrong() {
     well.inside = Some(Inside { port: 80, connects: true, ok: true, status: Some(200), ..Inside::default() });
     well.outside =
         Some(Outside { url: "https://a.test/".into(), ok: true, status: Some(200), ..Outside::default() });
-    well.neighbours =
-        vec![Neighbour { service: "db".into(), needed: true, state: "running".into(), status: "Up".into() }];
+    well.neighbours = vec![Neighbour {
+        service: "db".into(),
+        needed: true,
+        state: "running".into(),
+        status: "Up".into(),
+        job: false,
+    }];
     well.spaces = vec![Space { free: 10 << 30, total: 20 << 30, ..Space::default() }];
     well.clocks = vec![Clock { whose: "the engine".into(), ahead_ms: 900, within_ms: 100 }];
     assert!(ids(&well).is_empty(), "{:?}", diagnose(&well));
@@ -152,6 +157,8 @@ fn a_dependency_is_down_or_named_by_the_log() {
     };
     facts.neighbours = vec![db("exited", "Exited (0) 2 hours ago")];
     assert!(ids(&facts).is_empty(), "a job");
+    facts.neighbours[0].job = false;
+    assert_eq!(ids(&facts), ["dependency-down"], "a service that was stopped in order");
     facts.neighbours = vec![db("exited", "Exited (137) 2 hours ago")];
     assert_eq!(ids(&facts), ["dependency-down"]);
     facts.neighbours = vec![db("running", "Up 3 hours (unhealthy)")];

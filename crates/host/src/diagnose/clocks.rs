@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use mainstay_core::diagnosis::{Clock, Outside};
+use mainstay_core::diagnosis::Clock;
 use reqwest::header::DATE;
 use reqwest::redirect::Policy;
 use url::Url;
@@ -41,12 +41,8 @@ fn named(kernel: &str) -> String {
 }
 
 /// The clock of whoever answers at the URL.
-pub(super) async fn served(
-    gatherer: &Gatherer,
-    patient: &Patient,
-    answered: Option<&Outside>,
-) -> Option<Clock> {
-    let probe = patient.probes.outside.as_ref().filter(|_| answered.is_some_and(|a| a.status.is_some()))?;
+pub(super) async fn served(gatherer: &Gatherer, patient: &Patient) -> Option<Clock> {
+    let probe = patient.probes.outside.as_ref()?;
     let url = Url::parse(&probe.url).ok()?;
     // Whether the certificate is good was asked already, and a wrong clock is what makes it look bad.
     let _installed_before = rustls::crypto::ring::default_provider().install_default();

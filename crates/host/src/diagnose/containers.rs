@@ -18,20 +18,16 @@ const LINES: &str = "300";
 /// Of a container that runs well, only lines from these last minutes explain anything.
 const RECENT: Duration = Duration::from_secs(10 * 60);
 
-/// A container, and what only the gathering needs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub container: Container,
-    id: String,
-    service: String,
-}
-
-pub(super) async fn all(gatherer: &Gatherer, patient: &Patient, own: &[(String, ContainerRef)]) -> Vec<Seen> {
-    let looks = own.iter().map(|(service, which)| one(gatherer, patient, service, which));
+pub(super) async fn all(
+    gatherer: &Gatherer,
+    patient: &Patient,
+    own: &[(String, ContainerRef)],
+) -> Vec<Container> {
+    let looks = own.iter().map(|(_, which)| one(gatherer, patient, which));
     join_all(looks).await.into_iter().flatten().collect()
 }
 
-async fn one(gatherer: &Gatherer, patient: &Patient, service: &str, which: &ContainerRef) -> Option<Seen> {
+async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Option<Container> {
     let engine = &gatherer.engine;
     let facts = gatherer.within(async { survey::inspected(engine, which).await.ok() }).await?;
     let pid = process::pid(engine, &facts);
@@ -50,7 +46,7 @@ async fn one(gatherer: &Gatherer, patient: &Patient, service: &str, which: &Cont
     );
     let image = image.unwrap_or_default();
     let before = patient.before.as_deref().and_then(|run| secrets::saved(run, &facts.name));
-    let container = Container {
+    Some(Container {
         status: facts.status.clone(),
         running: pid.is_some() || (facts.running && facts.status == "running"),
         exits: exits.by_itself.max(restarts(&facts)),
@@ -74,8 +70,7 @@ async fn one(gatherer: &Gatherer, patient: &Patient, service: &str, which: &Cont
         key_files: secrets::keys(&layer),
         server: mounts::server(&facts.env),
         name: facts.name.clone(),
-    };
-    Some(Seen { container, id: facts.id, service: service.to_owned() })
+    })
 }
 
 /// The engine's own count, where its restarts are recent: events may have been lost.
@@ -141,22 +136,20 @@ fn shares_network(facts: &ContainerFacts) -> bool {
     mode == "host" || mode.starts_with("container:")
 }
 
-/// Asks the service inside, where it runs and something is known to ask.
+/// Asks the service inside, where something is known to ask.
 pub(super) async fn ask(
     gatherer: &Gatherer,
     patient: &Patient,
     own: &[(String, ContainerRef)],
-    seen: &[Seen],
 ) -> Option<Inside> {
     let probe = patient.probes.inside.as_ref()?;
-    let first = seen.iter().find(|s| s.service == probe.service && s.container.running)?;
-    let (_, which) = own.iter().find(|(_, which)| which.id == first.id)?;
+    let (_, which) = own.iter().find(|(service, _)| *service == probe.service)?;
     let answer = probes::inside(&gatherer.engine, &which.id, probe, gatherer.patience()).await;
-    let connects = answer.ok || answer.status.is_some() || !answer.detail.contains("connect");
+    let connects = answer.ok || answer.status.is_some() || connected(&answer.detail);
     // Whether a port speaks HTTP is often a guess; that something else comes there is no fault.
     let guessed = probe.baseline_status.is_none() && probe.detected_from.contains("port");
-    let refused = probe.protocol == Protocol::Http && connects && answer.status.is_none();
-    let other = refused && guessed && !answer.detail.starts_with("no answer");
+    let other = probe.protocol == Protocol::Http && connects && answer.status.is_none();
+    let other = other && guessed && !answer.detail.starts_with("no answer");
     Some(Inside {
         port: probe.port,
         from: probe.detected_from.clone(),
@@ -165,6 +158,11 @@ pub(super) async fn ask(
         status: answer.status,
         detail: answer.detail,
     })
+}
+
+/// Whether a question without an answer came as far as a connection.
+fn connected(detail: &str) -> bool {
+    ["(waiting for the answer)", "(listening)", "the server "].iter().any(|words| detail.contains(words))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_core::diagnosis::{Container, Facts, Space};
-use mainstay_core::plan::{Plan, Probes};
+use mainstay_core::plan::{ContainerRef, Plan, Probes};
 use mainstay_core::verdict::Failure;
 use tokio::time::Instant;
 
@@ -40,6 +40,8 @@ pub struct Patient {
     pub service: String,
     /// The services of the unit, that one included.
     pub unit: Vec<String>,
+    /// Their containers, each with its service, where they are known; else they are looked up.
+    pub known: Vec<(String, ContainerRef)>,
     /// How the service is asked.
     pub probes: Probes,
     /// The directory of a run that saved the containers as they were before.
@@ -61,6 +63,7 @@ impl Patient {
             files: found.project.files.clone(),
             service: found.service.clone(),
             unit: vec![found.service.clone()],
+            known: Vec::new(),
             probes,
             before,
             condemned: false,
@@ -71,18 +74,32 @@ impl Patient {
 
     /// The unit of a run, which has failed.
     #[must_use]
-    pub fn of(plan: &Plan, run: &Path, failure: &Failure) -> Self {
+    pub fn of(plan: &Plan, known: Vec<(String, ContainerRef)>, run: &Path, failure: &Failure) -> Self {
         Self {
             project: plan.unit.project.name.clone(),
             files: plan.unit.project.files.clone(),
             service: plan.unit.service.clone(),
             unit: plan.unit.names().map(str::to_owned).collect(),
+            known,
             probes: plan.probes.clone(),
             before: Some(run.to_owned()),
             condemned: true,
             short_of_memory: failure.problem.code.starts_with("version-memory"),
             out_of_memory: failure.problem.code == "version-out-of-memory",
         }
+    }
+}
+
+impl Patient {
+    async fn containers(&self, gatherer: &Gatherer) -> Vec<(String, ContainerRef)> {
+        if !self.known.is_empty() {
+            return self.known.clone();
+        }
+        let listing = async { crate::discover::list(&gatherer.engine).await.unwrap_or_default() };
+        let listed = gatherer.within(listing).await;
+        let own =
+            listed.into_iter().filter(|l| l.project.name == self.project && self.unit.contains(&l.service));
+        own.flat_map(|l| l.containers.into_iter().map(move |c| (l.service.clone(), c.container))).collect()
     }
 }
 
@@ -110,61 +127,64 @@ impl Gatherer {
     }
 }
 
-/// Gathers the facts, within `limit`.
+/// Gathers the facts, within `limit`: all at once, because each answer can be late by itself.
 pub async fn gather(engine: &Engine, patient: &Patient, limit: Duration) -> Facts {
     let gatherer = Gatherer { engine: engine.clone(), end: Instant::now() + limit };
-    let listed = gatherer.within(async { crate::discover::list(engine).await.unwrap_or_default() }).await;
-    let own: Vec<_> = listed
-        .iter()
-        .filter(|l| l.project.name == patient.project && patient.unit.contains(&l.service))
-        .flat_map(|l| l.containers.iter().map(|c| (l.service.clone(), c.container.clone())))
-        .collect();
-    let (seen, outside, machine) = tokio::join!(
-        containers::all(&gatherer, patient, &own),
+    let own = async {
+        let own = patient.containers(&gatherer).await;
+        let (containers, inside) = tokio::join!(
+            containers::all(&gatherer, patient, &own),
+            containers::ask(&gatherer, patient, &own)
+        );
+        (own, containers, inside)
+    };
+    let ((own, mut containers, inside), outside, machine, served, others) = tokio::join!(
+        own,
         outside::ask(&gatherer, patient.probes.outside.as_ref()),
         gatherer.within(clocks::machine(engine)),
+        gatherer.within(clocks::served(&gatherer, patient)),
+        neighbours::listed(&gatherer),
     );
-    let inside = containers::ask(&gatherer, patient, &own, &seen).await;
-    let mut containers: Vec<Container> = seen.into_iter().map(|seen| seen.container).collect();
     if patient.out_of_memory && !containers.iter().any(|c| c.out_of_memory) {
-        remember(&mut containers);
+        remember(&mut containers, &own);
     }
-    let ids: BTreeSet<&str> = own.iter().map(|(_, c)| c.id.as_str()).collect();
-    let (proxy, port_holder) = ports::others(&gatherer, patient, &ids, &containers).await;
-    let (architecture, mut clocks) = machine;
-    clocks.extend(gatherer.within(clocks::served(&gatherer, patient, outside.as_ref())).await);
+    let (architecture, clocks) = machine;
     Facts {
         service: patient.service.clone(),
         condemned: patient.condemned,
         short_of_memory: patient.short_of_memory,
-        neighbours: neighbours::of(patient, &listed),
-        spaces: spaces(&gatherer, &own, &containers).await,
+        listed: others.is_some(),
+        neighbours: neighbours::of(patient, others.as_deref().unwrap_or_default()),
+        proxy: ports::proxy(patient, &own, others.as_deref().unwrap_or_default()),
+        port_holder: ports::holder(&gatherer, &own, &containers, others.as_deref().unwrap_or_default()).await,
+        spaces: spaces(&gatherer, &containers).await,
+        // One that is not running has not answered, whatever has its address now.
+        inside: inside.filter(|_| containers.iter().any(|c| c.running)),
         containers,
         architecture,
-        inside,
         outside,
-        proxy,
-        port_holder,
-        clocks,
+        clocks: clocks.into_iter().chain(served).collect(),
     }
 }
 
-/// The kill was seen; the one that has a limit, or has ended so, is the likeliest.
-fn remember(containers: &mut [Container]) {
+/// The kill was seen, whatever the engine says now: of the one that has ended so, or has a limit.
+fn remember(containers: &mut Vec<Container>, own: &[(String, ContainerRef)]) {
     let likely = containers.iter().position(|c| c.exit_code == 137 || c.exits > 0);
     let limited = || containers.iter().position(|c| c.memory_limit.is_some());
-    if let Some(at) = likely.or_else(limited) {
-        containers[at].out_of_memory = true;
+    match (likely.or_else(limited), own.first()) {
+        (Some(at), _) => containers[at].out_of_memory = true,
+        (None, Some((_, which))) => containers.push(Container {
+            name: which.name.clone(),
+            out_of_memory: true,
+            ..Container::default()
+        }),
+        (None, None) => {}
     }
 }
 
 /// Room where the service writes to, and where the engine does; each filesystem once.
-async fn spaces(
-    gatherer: &Gatherer,
-    own: &[(String, mainstay_core::plan::ContainerRef)],
-    containers: &[Container],
-) -> Vec<Space> {
-    if !gatherer.engine.is_local() || own.is_empty() {
+async fn spaces(gatherer: &Gatherer, containers: &[Container]) -> Vec<Space> {
+    if !gatherer.engine.is_local() || containers.is_empty() {
         return Vec::new();
     }
     let root = gatherer.engine.root().to_owned();

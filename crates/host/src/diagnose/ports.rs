@@ -1,44 +1,50 @@
 //! Others on the machine's ports: the proxy that serves the URL, and whoever holds a port that a container wanted.
 
-use std::collections::BTreeSet;
-
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::ListContainersOptionsBuilder;
 use mainstay_core::diagnosis::{Container, Proxy, wanted_port};
+use mainstay_core::plan::ContainerRef;
 use url::Url;
 
 use super::{Gatherer, Patient, sockets};
 
-/// The proxy, and the holder of a wanted port. `own` are the ids of the unit's containers.
-pub(super) async fn others(
-    gatherer: &Gatherer,
+/// The running container outside the unit that publishes a port.
+fn publisher<'a>(
+    port: u16,
+    own: &[(String, ContainerRef)],
+    all: &'a [ContainerSummary],
+) -> Option<&'a ContainerSummary> {
+    let ours =
+        |c: &&ContainerSummary| own.iter().any(|(_, which)| c.id.as_deref() == Some(which.id.as_str()));
+    all.iter()
+        .filter(|c| !ours(c))
+        .find(|c| c.ports.iter().flatten().any(|published| published.public_port == Some(port)))
+}
+
+/// The container that takes the requests to the URL, if it is another one than the service's own.
+pub(super) fn proxy(
     patient: &Patient,
-    own: &BTreeSet<&str>,
+    own: &[(String, ContainerRef)],
+    all: &[ContainerSummary],
+) -> Option<Proxy> {
+    let url = Url::parse(&patient.probes.outside.as_ref()?.url).ok()?;
+    let proxy = publisher(url.port_or_known_default()?, own, all)?;
+    Some(Proxy { name: name(proxy), networks: networks(proxy) })
+}
+
+/// Who holds the port that a container says it could not have.
+pub(super) async fn holder(
+    gatherer: &Gatherer,
+    own: &[(String, ContainerRef)],
     containers: &[Container],
-) -> (Option<Proxy>, Option<String>) {
-    let served =
-        patient.probes.outside.as_ref().and_then(|o| Url::parse(&o.url).ok()?.port_or_known_default());
+    all: &[ContainerSummary],
+) -> Option<String> {
     let says = containers.iter().flat_map(|c| std::iter::once(&c.start_error).chain(c.log.iter().rev()));
-    let wanted = says.filter_map(|text| wanted_port(text)).next();
-    if served.is_none() && wanted.is_none() {
-        return (None, None);
+    let wanted = says.filter_map(|text| wanted_port(text)).next()?;
+    match publisher(wanted, own, all) {
+        Some(container) => Some(format!("the container {}", name(container))),
+        None if gatherer.engine.endpoint().is_unix() => gatherer.blocking(move || process(wanted)).await,
+        None => None,
     }
-    let options = ListContainersOptionsBuilder::default().build();
-    let listing = gatherer.engine.docker().list_containers(Some(options));
-    let running = gatherer.within(async { listing.await.unwrap_or_default() }).await;
-    let publisher = |port: u16| {
-        let others = running.iter().filter(|c| c.id.as_deref().is_none_or(|id| !own.contains(id)));
-        others.into_iter().find(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port)))
-    };
-    let proxy = served.and_then(publisher).map(|c| Proxy { name: name(c), networks: networks(c) });
-    let holder = match (wanted, wanted.and_then(publisher)) {
-        (_, Some(container)) => Some(format!("the container {}", name(container))),
-        (Some(port), None) if gatherer.engine.endpoint().is_unix() => {
-            gatherer.blocking(move || process(port)).await
-        }
-        _ => None,
-    };
-    (proxy, holder)
 }
 
 fn name(container: &ContainerSummary) -> String {

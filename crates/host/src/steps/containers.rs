@@ -54,7 +54,7 @@ impl Host {
             started = started.and_then(|()| self.runtime.block_on(start));
         }
         self.pace(Pace::Close);
-        started.map_err(|failure| self.diagnosed(context.plan, failure)).map(|()| Fact::Nothing)
+        started.map_err(|failure| self.diagnosed(context.plan, Vec::new(), failure)).map(|()| Fact::Nothing)
     }
 
     /// Stops the unit's containers, in reverse start order, each with its own grace period.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use mainstay_core::diagnosis;
-use mainstay_core::plan::Plan;
+use mainstay_core::plan::{ContainerRef, Plan};
 use mainstay_core::verdict::{Cause, Failure};
 
 use super::Host;
@@ -16,11 +16,17 @@ const LIMIT: Duration = Duration::from_millis(900);
 
 impl Host {
     /// The failure of a version, with its diagnosis. Failures of our own steps have none.
-    pub(super) fn diagnosed(&self, plan: &Plan, failure: Box<Failure>) -> Box<Failure> {
+    /// `known` are the containers, each with its service, where the step has them.
+    pub(super) fn diagnosed(
+        &self,
+        plan: &Plan,
+        known: Vec<(String, ContainerRef)>,
+        failure: Box<Failure>,
+    ) -> Box<Failure> {
         if !matches!(failure.cause, Cause::Version(_)) {
             return failure;
         }
-        let patient = Patient::of(plan, self.run.path(), &failure);
+        let patient = Patient::of(plan, known, self.run.path(), &failure);
         let facts = self.runtime.block_on(diagnose::gather(&self.engine, &patient, LIMIT));
         Box::new(failure.diagnosed(diagnosis::diagnose(&facts)))
     }

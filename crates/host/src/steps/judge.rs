@@ -84,7 +84,10 @@ impl Host {
         let stop = || Self::cancelled(&self.interrupt, state);
         let end = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)?;
         Ok(match end {
-            End::Bad(failure) => End::Bad(self.diagnosed(plan, failure)),
+            End::Bad(failure) => {
+                let known = subjects.into_iter().map(|s| (s.service, s.container)).collect();
+                End::Bad(self.diagnosed(plan, known, failure))
+            }
             end => end,
         })
     }

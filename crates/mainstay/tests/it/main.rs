@@ -9,6 +9,7 @@
 
 mod backups;
 mod copies;
+mod diagnosed;
 mod edits;
 mod interrupted;
 mod kept;

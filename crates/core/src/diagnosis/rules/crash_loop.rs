@@ -8,10 +8,11 @@ const LINES: usize = 3;
 
 fn crashed(container: &Container, condemned: bool) -> bool {
     // 137 and 143 are what a stop leaves behind.
+    let known = !matches!(container.status.as_str(), "" | "created");
     let by_itself = container.start_error.is_empty() && !matches!(container.exit_code, 0 | 137 | 143);
     container.exits > 0
         || container.status == "restarting"
-        || (!container.running && container.status != "created" && (by_itself || condemned))
+        || (!container.running && known && (by_itself || condemned))
 }
 
 pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {

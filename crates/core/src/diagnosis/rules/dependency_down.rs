@@ -57,8 +57,8 @@ fn names(line: &str, service: &str) -> bool {
 
 /// A job that ended well is not down.
 fn down(neighbour: &Neighbour) -> bool {
-    let job = neighbour.state == "exited" && neighbour.status.starts_with("Exited (0)");
-    (neighbour.state != "running" && !job) || neighbour.status.contains("(unhealthy)")
+    let done = neighbour.job && neighbour.state == "exited" && neighbour.status.starts_with("Exited (0)");
+    (neighbour.state != "running" && !done) || neighbour.status.contains("(unhealthy)")
 }
 
 fn state(neighbour: &Neighbour) -> String {

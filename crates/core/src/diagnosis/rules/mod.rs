@@ -67,6 +67,22 @@ const NO_START: &[&str] = &[
     "unhealthy",
     "not-running",
 ];
+/// What a migration that stopped half way leaves behind is refused at the next start.
+const FAILED_MIGRATION: &[&str] = &[
+    "data-version",
+    "crash-loop",
+    "not-listening",
+    "loopback-only",
+    "wrong-port",
+    "hangs",
+    "bad-answer",
+    "bad-gateway",
+    "no-backend",
+    "gateway-timeout",
+    "outside-unreachable",
+    "unhealthy",
+    "not-running",
+];
 /// What a service that answers nobody brings about outside.
 const NO_ANSWER: &[&str] =
     &["hangs", "bad-answer", "bad-gateway", "no-backend", "gateway-timeout", "unhealthy"];
@@ -94,10 +110,10 @@ pub const RULES: &[Rule] = &[
     rule("port-conflict", "who holds the port that it publishes", port_conflict::run, NO_START),
     rule("bad-entrypoint", "the program that it starts", bad_entrypoint::run, NO_START),
     rule("start-failed", "what the engine says of the start", start_failed::run, ABSENCE),
+    rule("migration-failed", "migrations of its data", migration_failed::run, FAILED_MIGRATION),
     rule("data-version", "the version that its data was written by", data_version::run, ABSENCE),
     rule("disk-full", "room on its disks", disk_full::run, ABSENCE),
     rule("volume-permission", "who may write to its data", volume_permission::run, ABSENCE),
-    rule("migration-failed", "migrations of its data", migration_failed::run, ABSENCE),
     rule("dependency-down", "the services that it needs", dependency_down::run, ABSENCE),
     rule("login-refused", "logins that were refused", login_refused::run, ABSENCE),
     rule("crash-loop", "ends of its process, with the lines that matter", crash_loop::run, ABSENCE),

@@ -3,7 +3,7 @@
 use super::{Diagnosis, Facts};
 
 pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
-    if facts.containers.is_empty() {
+    if facts.containers.is_empty() && facts.listed {
         return Some(
             Diagnosis::new(format!("{} has no container", facts.service))
                 .advise(format!("make it: `docker compose up -d {}`", facts.service)),
@@ -11,7 +11,9 @@ pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
     }
     // A job that has ended well has done what it should.
     let stopped = |c: &&super::Container| {
-        !c.running && !(c.status == "exited" && c.exit_code == 0 && facts.containers.len() > 1)
+        !c.running
+            && !c.status.is_empty()
+            && !(c.status == "exited" && c.exit_code == 0 && facts.containers.len() > 1)
     };
     let container = facts.containers.iter().find(stopped)?;
     let what = format!("{} does not run: it is {}", container.name, container.status);
