@@ -29,12 +29,12 @@ pub(super) async fn all(
 
 async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Option<Container> {
     let engine = &gatherer.engine;
-    let facts = gatherer.within(async { survey::inspected(engine, which).await.ok() }).await?;
+    let facts = gatherer.surely(async { survey::inspected(engine, which).await.ok() }).await?;
     let pid = process::pid(engine, &facts);
     let (exits, image, log, layer, user, listeners, peak, mounts) = tokio::join!(
-        gatherer.within(history::exits(engine, &facts)),
-        gatherer.within(async { survey::image(engine, &facts.image_id).await.ok().flatten() }),
-        gatherer.within(log(gatherer, &facts)),
+        gatherer.surely(history::exits(engine, &facts)),
+        gatherer.surely(async { survey::image(engine, &facts.image_id).await.ok().flatten() }),
+        gatherer.surely(log(gatherer, &facts)),
         gatherer.within(async { survey::layer_of(engine, &facts).await.unwrap_or_default() }),
         process::user(gatherer, &facts, pid),
         gatherer.blocking(move || pid.and_then(sockets::listeners)),

@@ -52,6 +52,8 @@ pub struct Patient {
     pub short_of_memory: bool,
     /// Whether somebody saw it run out of memory; engines forget that at the next start.
     pub out_of_memory: bool,
+    /// Log lines that were seen already, should the log itself not come in time.
+    pub heard: Vec<String>,
 }
 
 impl Patient {
@@ -69,6 +71,7 @@ impl Patient {
             condemned: false,
             short_of_memory: false,
             out_of_memory: false,
+            heard: Vec::new(),
         }
     }
 
@@ -86,6 +89,11 @@ impl Patient {
             condemned: true,
             short_of_memory: failure.problem.code.starts_with("version-memory"),
             out_of_memory: failure.problem.code == "version-out-of-memory",
+            heard: failure
+                .evidence
+                .iter()
+                .filter_map(|line| Some(line.split_once(": ")?.1.to_owned()))
+                .collect(),
         }
     }
 }
@@ -96,7 +104,7 @@ impl Patient {
             return self.known.clone();
         }
         let listing = async { crate::discover::list(&gatherer.engine).await.unwrap_or_default() };
-        let listed = gatherer.within(listing).await;
+        let listed = gatherer.surely(listing).await;
         let own =
             listed.into_iter().filter(|l| l.project.name == self.project && self.unit.contains(&l.service));
         own.flat_map(|l| l.containers.into_iter().map(move |c| (l.service.clone(), c.container))).collect()
@@ -108,7 +116,11 @@ impl Patient {
 struct Gatherer {
     engine: Engine,
     end: Instant,
+    last: Instant,
 }
+
+/// What a diagnosis would be empty without, state and log, is waited for so much longer where a machine is at its limits.
+const LONGER: Duration = Duration::from_secs(2);
 
 impl Gatherer {
     /// What comes in time, else nothing.
@@ -116,9 +128,14 @@ impl Gatherer {
         tokio::time::timeout_at(self.end, part).await.unwrap_or_default()
     }
 
-    /// The same for what may block: files of mounts that hang.
+    /// The same for what matters most.
+    async fn surely<T: Default>(&self, part: impl Future<Output = T>) -> T {
+        tokio::time::timeout_at(self.last, part).await.unwrap_or_default()
+    }
+
+    /// The same for files of this machine, which take no time unless a mount hangs.
     async fn blocking<T: Default + Send + 'static>(&self, part: impl FnOnce() -> T + Send + 'static) -> T {
-        self.within(async { tokio::task::spawn_blocking(part).await.unwrap_or_default() }).await
+        self.surely(async { tokio::task::spawn_blocking(part).await.unwrap_or_default() }).await
     }
 
     /// What is left for a question, a little less than for everything.
@@ -129,7 +146,8 @@ impl Gatherer {
 
 /// Gathers the facts, within `limit`: all at once, because each answer can be late by itself.
 pub async fn gather(engine: &Engine, patient: &Patient, limit: Duration) -> Facts {
-    let gatherer = Gatherer { engine: engine.clone(), end: Instant::now() + limit };
+    let end = Instant::now() + limit;
+    let gatherer = Gatherer { engine: engine.clone(), end, last: end + LONGER };
     let own = async {
         let own = patient.containers(&gatherer).await;
         let (containers, inside) = tokio::join!(
@@ -147,6 +165,9 @@ pub async fn gather(engine: &Engine, patient: &Patient, limit: Duration) -> Fact
     );
     if patient.out_of_memory && !containers.iter().any(|c| c.out_of_memory) {
         remember(&mut containers, &own);
+    }
+    for container in containers.iter_mut().filter(|c| c.log.is_empty()) {
+        container.log.clone_from(&patient.heard);
     }
     let (architecture, clocks) = machine;
     Facts {

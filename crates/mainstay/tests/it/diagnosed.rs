@@ -221,10 +221,9 @@ fn a_full_disk() {
 #[test]
 fn a_volume_of_somebody_else() {
     let lab = solo("1.0.0", "").up();
-    lab.write(
-        "compose.yaml",
-        &lab.read("compose.yaml").replace("    restart", "    user: \"1234:1234\"\n    restart"),
-    );
+    // The next version has to write: it migrates.
+    let text = lab.read("compose.yaml").replace("fixture:1.0.0", "fixture:2.0.0");
+    lab.write("compose.yaml", &text.replace("    restart", "    user: \"1234:1234\"\n    restart"));
     let diagnosis = first(&begun(lab), "volume-permission", &[]);
     says(&diagnosis, &["user 1234", "belongs to 0:0", "chown -R 1234:1234"]);
 }
@@ -234,10 +233,8 @@ fn a_volume_of_somebody_else() {
 fn a_version_that_runs_as_somebody_else() {
     let lab = solo("1.0.0", "").up();
     lab.update("app", "1.1.0", &[]).expect_kept();
-    lab.write(
-        "compose.yaml",
-        &lab.read("compose.yaml").replace("    restart", "    user: \"1234\"\n    restart"),
-    );
+    let text = lab.read("compose.yaml").replace("fixture:1.1.0", "fixture:2.0.0");
+    lab.write("compose.yaml", &text.replace("    restart", "    user: \"1234\"\n    restart"));
     says(&first(&begun(lab), "volume-permission", &[]), &["before as root"]);
 }
 
