@@ -154,6 +154,7 @@ fn a_dependency_is_down_or_named_by_the_log() {
         needed: true,
         state: state.into(),
         status: status.into(),
+        job: true,
     };
     facts.neighbours = vec![db("exited", "Exited (0) 2 hours ago")];
     assert!(ids(&facts).is_empty(), "a job");

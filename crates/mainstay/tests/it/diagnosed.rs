@@ -5,11 +5,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lab::process::Run;
-use crate::lab::{Lab, built, docker, eventually};
+use crate::lab::process::{Run, bounded};
+use crate::lab::{Lab, built, docker, eventually, repository};
 
 /// The fixture alone, with more lines for its service.
 fn solo(tag: &str, more: &str) -> Lab {
@@ -413,6 +414,12 @@ fn certificates_that_are_not_accepted() {
     let other = format!("https://other.lab.test:{}/", lab.port());
     let asked = ["--url", &other, "--ca", ca.to_str().unwrap(), "--resolve", "127.0.0.1"];
     says(&first(&lab, "certificate", &asked), &["other.lab.test", "app.lab.test", "VIRTUAL_HOST"]);
+    let mut expired = Command::new(repository().join("lab/ca"));
+    expired.arg(lab.path("certs")).env("CA_DAYS", "0");
+    bounded(expired).success("lab/ca");
+    docker(&["exec", &lab.container_id("proxy"), "nginx", "-s", "reload"]);
+    let asked = ["--url", &url, "--ca", ca.to_str().unwrap(), "--resolve", "127.0.0.1"];
+    says(&first(&lab, "certificate", &asked), &["expired on", "not renewed"]);
 }
 
 #[test]

@@ -83,6 +83,19 @@ const FAILED_MIGRATION: &[&str] = &[
     "unhealthy",
     "not-running",
 ];
+/// What a container that was stopped brings about.
+const STOPPED: &[&str] = &[
+    "not-listening",
+    "loopback-only",
+    "wrong-port",
+    "hangs",
+    "bad-answer",
+    "bad-gateway",
+    "no-backend",
+    "gateway-timeout",
+    "outside-unreachable",
+    "unhealthy",
+];
 /// What a service that answers nobody brings about outside.
 const NO_ANSWER: &[&str] =
     &["hangs", "bad-answer", "bad-gateway", "no-backend", "gateway-timeout", "unhealthy"];
@@ -117,7 +130,7 @@ pub const RULES: &[Rule] = &[
     rule("dependency-down", "the services that it needs", dependency_down::run, ABSENCE),
     rule("login-refused", "logins that were refused", login_refused::run, ABSENCE),
     rule("crash-loop", "ends of its process, with the lines that matter", crash_loop::run, ABSENCE),
-    rule("not-running", "whether it runs at all", not_running::run, ABSENCE),
+    rule("not-running", "whether it runs at all", not_running::run, STOPPED),
     rule("loopback-only", "the addresses that it listens at", listening::loopback_only, NO_ANSWER),
     rule("wrong-port", "the ports that it listens on", listening::wrong_port, NO_ANSWER),
     rule("not-listening", "whether it listens at all", listening::not_listening, NO_ANSWER),
