@@ -8,6 +8,7 @@
 //! Start reading at [`state`]: the order of steps, and when a run turns back.
 
 pub mod baseline;
+pub mod diagnosis;
 pub mod edit;
 pub mod event;
 pub mod finding;

@@ -533,19 +533,11 @@ impl RunState {
 }
 
 fn interrupted() -> Failure {
-    Failure {
-        problem: Problem::new("interrupted", "the run was interrupted by the operator"),
-        cause: Cause::Interrupted,
-        evidence: Vec::new(),
-    }
+    Failure::new(Problem::new("interrupted", "the run was interrupted by the operator"), Cause::Interrupted)
 }
 
 fn asked_for_by_operator() -> Failure {
-    Failure {
-        problem: Problem::new("rollback-requested", "the operator asked for the rollback"),
-        cause: Cause::Requested,
-        evidence: Vec::new(),
-    }
+    Failure::new(Problem::new("rollback-requested", "the operator asked for the rollback"), Cause::Requested)
 }
 
 #[cfg(test)]

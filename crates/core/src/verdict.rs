@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnosis::Diagnosis;
 use crate::problem::{Problem, ServiceState};
 
 /// How far a rollback reaches, chosen by evidence (see [`crate::state`]).
@@ -56,6 +57,28 @@ pub struct Failure {
     /// What was seen: log lines, exit codes, figures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// Why, as far as the rules of [`crate::diagnosis`] know; most telling first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<Diagnosis>,
+}
+
+impl Failure {
+    /// A failure without evidence or diagnosis yet.
+    #[must_use]
+    pub fn new(problem: Problem, cause: Cause) -> Self {
+        Self { problem, cause, evidence: Vec::new(), diagnosis: Vec::new() }
+    }
+
+    /// Adds a diagnosis: what it found is a cause of the problem, and what it advises comes first.
+    #[must_use]
+    pub fn diagnosed(mut self, diagnosis: Vec<Diagnosis>) -> Self {
+        if let Some(first) = diagnosis.first() {
+            self.problem = self.problem.because(&first.what);
+            self.problem.advice.splice(0..0, first.advice.iter().cloned());
+        }
+        self.diagnosis = diagnosis;
+        self
+    }
 }
 
 /// Whose fault a failure is; it decides the way back.

@@ -482,6 +482,6 @@ impl Judge {
         evidence.extend(self.probes.iter().map(|(place, probe)| probe.evidence(*place)));
         evidence.extend(self.checks.iter().filter_map(Asked::evidence));
         evidence.extend(self.flags.iter().map(|(flag, line)| format!("log ({}): {line}", flag.describe())));
-        Failure { problem, cause: Cause::Version(doubt), evidence }
+        Failure { evidence, ..Failure::new(problem, Cause::Version(doubt)) }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod checks;
 pub mod compose;
+pub mod diagnose;
 pub mod discover;
 pub mod engine;
 mod exec;

@@ -54,6 +54,8 @@ pub enum Command {
     Status,
     /// Validate a service: what would refuse an update, and why
     Check(CheckArgs),
+    /// Say why a service is not well: what was found, what was seen, what to do; changes nothing
+    Diagnose(CheckArgs),
     /// Print everything that an update would do; touches nothing
     Plan(UpdateArgs),
     /// Update a service: back up, edit, pull, replace, verify, watch, and roll back by itself if it turns out bad
@@ -178,7 +180,7 @@ pub struct ChoiceArgs {
     pub kind: Option<String>,
 }
 
-/// `check`.
+/// `check` and `diagnose`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
     /// SERVICE if one running project has it, else PROJECT/SERVICE

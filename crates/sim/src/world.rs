@@ -330,11 +330,5 @@ fn number(snapshot: &str) -> usize {
 }
 
 fn failed(cause: Cause) -> Outcome {
-    Outcome::Failed {
-        failure: Box::new(Failure {
-            problem: Problem::new("simulated", "it failed"),
-            cause,
-            evidence: Vec::new(),
-        }),
-    }
+    Outcome::Failed { failure: Box::new(Failure::new(Problem::new("simulated", "it failed"), cause)) }
 }

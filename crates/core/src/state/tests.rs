@@ -67,7 +67,7 @@ pub fn restore() -> Plan {
 
 pub fn failed(cause: Cause) -> Outcome {
     let problem = Problem::new("broken", "it is broken");
-    Outcome::Failed { failure: Box::new(Failure { problem, cause, evidence: Vec::new() }) }
+    Outcome::Failed { failure: Box::new(Failure::new(problem, cause)) }
 }
 
 pub fn backed_up(changed_since_cutover: Option<bool>) -> Outcome {

@@ -8,7 +8,7 @@ use mainstay_core::problem::Problem;
 
 use super::{Wishes, beside};
 use crate::checks::{self, Asked, Wanted};
-use crate::discover::Found;
+use crate::discover::{self, Found};
 use crate::engine::Engine;
 use crate::functional::{self, Planned};
 use crate::probes::{self, Answer};
@@ -46,7 +46,7 @@ pub async fn look(
 ) -> Result<Looked, Problem> {
     let options = Options { repository: wishes.repository.clone() };
     let survey = survey::survey(engine, found, &found.service, unit, &options).await?;
-    let mut probes = wished(&survey, wishes);
+    let mut probes = wished(&survey.probes, &survey.service, wishes);
     let mut notes = Vec::new();
     let mut inside = ask_inside(engine, &survey, probes.inside.as_ref()).await;
     if let (Some(answer), Some(probe)) = (&inside, &mut probes.inside)
@@ -82,12 +82,27 @@ pub async fn look(
     Ok(Looked { probes, survey, checks, room, findings })
 }
 
+/// How a service can be asked, as far as its containers, and the operator, tell. Asks nobody.
+///
+/// # Errors
+///
+/// Those of the engine.
+pub async fn detected(engine: &Engine, found: &Found, wishes: &Wishes) -> Result<Probes, Problem> {
+    let listed = discover::list(engine).await?;
+    let own = listed.iter().find(|l| l.project.name == found.project.name && l.service == found.service);
+    let probes = match own {
+        Some(listed) => survey::probes_of(engine, listed).await?,
+        None => Probes::default(),
+    };
+    Ok(wished(&probes, &found.service, wishes))
+}
+
 /// The detected probes, with what the operator said instead.
-fn wished(survey: &Survey, wishes: &Wishes) -> Probes {
-    let mut probes = survey.probes.clone();
+fn wished(detected: &Probes, service: &str, wishes: &Wishes) -> Probes {
+    let mut probes = detected.clone();
     if let Some(port) = wishes.port {
         let protocol = if wishes.path.is_some() { Protocol::Http } else { survey::protocol(port) };
-        let service = probes.inside.as_ref().map_or(&survey.service, |p| &p.service).clone();
+        let service = probes.inside.as_ref().map_or(service, |p| p.service.as_str()).to_owned();
         probes.inside = Some(InsideProbe {
             service,
             port,

@@ -25,7 +25,7 @@ use crate::survey::Hidden;
 
 pub use hooks::{HookWish, HookWishes};
 pub use kinds::{backup, restore, rollback};
-pub use look::{Looked, look};
+pub use look::{Looked, detected, look};
 pub use update::{Update, update};
 
 /// What the operator said about a service, by flag or configuration; everything else is detected.

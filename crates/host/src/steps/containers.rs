@@ -55,8 +55,10 @@ impl Host {
             started = started.and_then(|()| self.runtime.block_on(start));
         }
         self.pace(Pace::Close);
-        started.map_err(|failure| self.runtime.block_on(refused(&self.engine, context.plan, failure)))?;
-        Ok(Fact::Nothing)
+        started
+            .map_err(|failure| self.diagnosed(context.plan, Vec::new(), failure))
+            .map_err(|failure| self.runtime.block_on(refused(&self.engine, context.plan, failure)))
+            .map(|()| Fact::Nothing)
     }
 
     /// Stops the unit's containers, in reverse start order, each with its own grace period.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use mainstay_core::baseline;
+use mainstay_core::diagnosis::Diagnosis;
 use mainstay_core::event::{BackupRecord, Fact};
 use mainstay_core::plan::{DataMount, Plan};
 use mainstay_core::state::RunState;
@@ -135,6 +136,16 @@ fn figures(state: &RunState) -> String {
     text
 }
 
+fn describe_diagnosis(text: &mut String, diagnosis: &Diagnosis) {
+    let _ = writeln!(text, "\nDiagnosis [{}]: {}", diagnosis.id, diagnosis.what);
+    for line in &diagnosis.evidence {
+        let _ = writeln!(text, "  seen: {line}");
+    }
+    for advice in &diagnosis.advice {
+        let _ = writeln!(text, "  do next: {advice}");
+    }
+}
+
 fn report(run: &str, plan: &Plan, state: &RunState) -> String {
     let mut text = format!("Run {run}: {} of {}\n\n", plan.kind.word(), plan.unit.id());
     for service in &plan.unit.services {
@@ -154,6 +165,9 @@ fn report(run: &str, plan: &Plan, state: &RunState) -> String {
         let _ = writeln!(text, "\nRolled back: {}\nBecause {}", tier.describe(), failure.problem);
         for line in &failure.evidence {
             let _ = writeln!(text, "  seen: {line}");
+        }
+        for diagnosis in &failure.diagnosis {
+            describe_diagnosis(&mut text, diagnosis);
         }
         if let [first, ..] = state.backups(Step::BackUpSafety) {
             let _ = writeln!(

@@ -174,5 +174,5 @@ fn judge(
         }
     };
     let cause = if problem.code == "interrupted" { Cause::Interrupted } else { Cause::Step };
-    Err(Box::new(Failure { problem, cause, evidence: ran.output }))
+    Err(Box::new(Failure { evidence: ran.output, ..Failure::new(problem, cause) }))
 }

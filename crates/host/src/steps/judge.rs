@@ -103,7 +103,14 @@ impl Host {
             context.progress(&Progress::of(step, what, done, total, ProgressUnit::Millis));
         };
         let stop = || Self::cancelled(&self.interrupt, state);
-        self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)
+        let end = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)?;
+        Ok(match end {
+            End::Bad(failure) => {
+                let known = subjects.into_iter().map(|s| (s.service, s.container)).collect();
+                End::Bad(self.diagnosed(plan, known, failure))
+            }
+            end => end,
+        })
     }
 
     /// The functional checks that are asked in a step.
@@ -136,11 +143,8 @@ impl Host {
 }
 
 fn interrupted() -> Box<Failure> {
-    Box::new(Failure {
-        problem: Problem::new("interrupted", "the run was interrupted before the new version was verified"),
-        cause: Cause::Interrupted,
-        evidence: Vec::new(),
-    })
+    let problem = Problem::new("interrupted", "the run was interrupted before the new version was verified");
+    Box::new(Failure::new(problem, Cause::Interrupted))
 }
 
 /// The operator's next plain `up -d` must change nothing: the hashes that Compose expects are those that the

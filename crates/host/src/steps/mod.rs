@@ -7,6 +7,7 @@ mod backup;
 mod baseline;
 mod configuration;
 mod containers;
+mod diagnose;
 mod document;
 mod hooks;
 mod images;

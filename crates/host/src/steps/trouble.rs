@@ -12,12 +12,12 @@ pub fn engine_step(problem: Problem) -> Box<Failure> {
         "file-changed" | "data-changed" | "containers-changed" => Cause::Foreign,
         _ => Cause::Step,
     };
-    Box::new(Failure { problem, cause, evidence: Vec::new() })
+    Box::new(Failure::new(problem, cause))
 }
 
 /// The version that was started is bad, for a reason that is no matter of the data.
 pub(super) fn bad_version(problem: Problem) -> Box<Failure> {
-    Box::new(Failure { problem, cause: Cause::Version(DataDoubt::Unrelated), evidence: Vec::new() })
+    Box::new(Failure::new(problem, Cause::Version(DataDoubt::Unrelated)))
 }
 
 /// A failure of the vault, for people.

@@ -17,7 +17,8 @@ use mainstay_core::problem::Problem;
 use mainstay_core::redact;
 
 use super::facts::{
-    ContainerFacts, ContainerMount, Env, HealthFacts, Hidden, ImageFacts, NetworkFacts, PublishedPort,
+    ContainerFacts, ContainerMount, Env, HealthFacts, Hidden, ImageFacts, LayerFile, NetworkFacts,
+    PublishedPort,
 };
 use super::layer;
 use crate::engine::{Engine, is_not_found};
@@ -32,7 +33,7 @@ const STATS_LIMIT: Duration = Duration::from_secs(10);
 const OUTPUT_CHARS: usize = 300;
 
 /// What an inspection tells: everything but memory and the writable layer, which take time.
-pub(super) async fn inspected(engine: &Engine, which: &ContainerRef) -> Result<ContainerFacts, Problem> {
+pub(crate) async fn inspected(engine: &Engine, which: &ContainerRef) -> Result<ContainerFacts, Problem> {
     let what = format!("inspect the container {}", which.name);
     let answer = engine.call(&what, engine.docker().inspect_container(&which.id, None)).await?;
     Ok(from_inspect(answer))
@@ -44,15 +45,20 @@ pub(super) async fn container(engine: &Engine, which: &ContainerRef) -> Result<C
     if facts.running {
         facts.memory_used = memory(engine, &facts.id).await;
     }
-    let what = format!("list what the container {} wrote", which.name);
-    let changes =
-        engine.call_within(Duration::from_secs(120), &what, engine.docker().container_changes(&facts.id));
-    facts.layer = layer::files(changes.await?.unwrap_or_default(), &facts);
+    facts.layer = layer_of(engine, &facts).await?;
     Ok(facts)
 }
 
+/// What a container wrote outside its mounts.
+pub(crate) async fn layer_of(engine: &Engine, facts: &ContainerFacts) -> Result<Vec<LayerFile>, Problem> {
+    let what = format!("list what the container {} wrote", facts.name);
+    let changes =
+        engine.call_within(Duration::from_secs(120), &what, engine.docker().container_changes(&facts.id));
+    Ok(layer::files(changes.await?.unwrap_or_default(), facts))
+}
+
 /// The image, or `None` where the engine has it no more.
-pub(super) async fn image(engine: &Engine, reference: &str) -> Result<Option<ImageFacts>, Problem> {
+pub(crate) async fn image(engine: &Engine, reference: &str) -> Result<Option<ImageFacts>, Problem> {
     let what = format!("inspect the image {reference}");
     match engine.call(&what, engine.docker().inspect_image(reference)).await {
         Ok(answer) => Ok(Some(from_image(answer))),
@@ -186,6 +192,7 @@ fn from_image(answer: ImageInspect) -> ImageFacts {
             .and_then(|h| h.test)
             .filter(|t| t.first().is_some_and(|w| w != "NONE")),
         labels: config.labels.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+        architecture: answer.architecture.unwrap_or_default(),
         size: answer.size.and_then(|n| n.try_into().ok()).unwrap_or(0),
     }
 }

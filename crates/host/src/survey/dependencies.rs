@@ -56,7 +56,7 @@ async fn dependency(engine: &Engine, container: &ContainerRef) -> Result<Depende
 }
 
 /// Every service that the unit needs, without the unit itself.
-fn closure(config: &Value, unit: &[String]) -> BTreeSet<String> {
+pub(crate) fn closure(config: &Value, unit: &[String]) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = BTreeSet::new();
     let mut todo: Vec<String> = unit.to_vec();
     while let Some(name) = todo.pop() {

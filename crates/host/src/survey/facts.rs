@@ -275,6 +275,8 @@ pub struct ImageFacts {
     pub healthcheck: Option<Vec<String>>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The architecture that it was built for, as Go names it.
+    pub architecture: String,
     /// Bytes.
     pub size: u64,
 }

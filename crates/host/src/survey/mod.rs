@@ -22,8 +22,8 @@ use crate::compose::Compose;
 use crate::discover::{Found, Listed};
 use crate::engine::Engine;
 
-pub(crate) use containers::used as memory_used;
-pub(crate) use dependencies::needs;
+pub(crate) use containers::{image, inspected, layer_of, used as memory_used};
+pub(crate) use dependencies::{closure as needed_by, needs};
 pub use detect::probes;
 pub(crate) use detect::protocol;
 pub use doctor::{Doctor, doctor};
@@ -96,6 +96,24 @@ pub struct Glance {
 ///
 /// Those of the engine.
 pub async fn glance(engine: &Engine, listed: &Listed) -> Result<Glance, Problem> {
+    let services = [listed_facts(engine, listed).await?];
+    let mounts = mounts::survey(engine, &services).await?;
+    Ok(Glance {
+        probes: detect::probes(&services, &listed.service),
+        data_bytes: mounts.data.iter().map(|m| m.mount.bytes).sum(),
+    })
+}
+
+/// How a service that has containers can be asked.
+///
+/// # Errors
+///
+/// Those of the engine.
+pub async fn probes_of(engine: &Engine, listed: &Listed) -> Result<Probes, Problem> {
+    Ok(detect::probes(&[listed_facts(engine, listed).await?], &listed.service))
+}
+
+async fn listed_facts(engine: &Engine, listed: &Listed) -> Result<ServiceFacts, Problem> {
     let mut facts = ServiceFacts { name: listed.service.clone(), ..ServiceFacts::default() };
     for container in &listed.containers {
         facts.containers.push(containers::inspected(engine, &container.container).await?);
@@ -103,12 +121,7 @@ pub async fn glance(engine: &Engine, listed: &Listed) -> Result<Glance, Problem>
     if let Some(first) = facts.containers.first() {
         facts.image = containers::image(engine, &first.image_id).await?;
     }
-    let services = [facts];
-    let mounts = mounts::survey(engine, &services).await?;
-    Ok(Glance {
-        probes: detect::probes(&services, &listed.service),
-        data_bytes: mounts.data.iter().map(|m| m.mount.bytes).sum(),
-    })
+    Ok(facts)
 }
 
 async fn resolve(engine: &Engine, found: &Found) -> Result<Resolved, Problem> {

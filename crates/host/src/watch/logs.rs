@@ -80,7 +80,8 @@ pub async fn tail(engine: &Engine, id: &str, lines: usize) -> Vec<String> {
     read(engine, id, options().tail(&lines.to_string()).build()).await
 }
 
-async fn read(engine: &Engine, id: &str, options: LogsOptions) -> Vec<String> {
+/// Lines of a log, as options choose them; those that came before it ended or hung.
+pub(crate) async fn read(engine: &Engine, id: &str, options: LogsOptions) -> Vec<String> {
     let mut stream = std::pin::pin!(engine.docker().logs(id, Some(options)));
     let mut text = String::new();
     let all = async {

@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 use crate::engine::Engine;
 use crate::functional::Asking;
 
+pub(crate) use logs::read as read_log;
 pub use logs::{errors_per_minute, tail};
 
 /// Signals that wait to be judged; sources wait when it is full.

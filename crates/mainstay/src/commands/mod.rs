@@ -7,6 +7,7 @@ mod check;
 mod choose;
 mod completions;
 mod copy;
+mod diagnose;
 mod doctor;
 mod export;
 mod housekeeping;
@@ -61,6 +62,7 @@ fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
     match command {
         Command::Status => status::status(app),
         Command::Check(args) => check::check(app, &args),
+        Command::Diagnose(args) => diagnose::diagnose(app, &args),
         Command::Plan(args) => plan::plan(app, &args),
         Command::Update(args) => update::update(app, &args),
         Command::Backup(args) => backup::backup(app, &args),

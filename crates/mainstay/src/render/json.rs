@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use mainstay_core::diagnosis::Diagnosis;
 use mainstay_core::event::{Entry, Event, Progress};
 use mainstay_core::finding::Finding;
 use mainstay_core::plan::Plan;
@@ -62,6 +63,12 @@ impl Show for Json {
     fn findings(&mut self, findings: &[Finding]) {
         for finding in findings {
             self.line(json!({ "event": "finding", "finding": finding }));
+        }
+    }
+
+    fn diagnosis(&mut self, found: &[Diagnosis]) {
+        for diagnosis in found {
+            self.line(json!({ "event": "diagnosis", "diagnosis": diagnosis }));
         }
     }
 

@@ -8,6 +8,7 @@ pub mod table;
 pub mod terminal;
 pub mod words;
 
+use mainstay_core::diagnosis::Diagnosis;
 use mainstay_core::finding::Finding;
 use mainstay_core::plan::Plan;
 use mainstay_core::problem::{Problem, ServiceState};
@@ -32,6 +33,8 @@ pub trait Show: Observer {
     fn plan(&mut self, plan: &Plan, run: Option<&str>, estimate: &[String]);
     /// What a check found, outside of a run.
     fn findings(&mut self, findings: &[Finding]);
+    /// What is the matter with a service, outside of a run.
+    fn diagnosis(&mut self, found: &[Diagnosis]);
     /// A listing: rows of cells, the first one the heading. `name` and the heading name the JSON's keys.
     fn table(&mut self, name: &str, heading: &[&str], rows: &[Vec<String>]);
     /// Work outside of a run, whose progress was shown, has ended.

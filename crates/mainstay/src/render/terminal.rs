@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+use mainstay_core::diagnosis::Diagnosis;
 use mainstay_core::event::{Entry, Event, Outcome, Progress};
 use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{Kind, Plan};
@@ -118,7 +119,20 @@ impl Terminal {
                 for line in &failure.evidence {
                     self.line(&format!("    {DIM}seen     {line}{DIM:#}"));
                 }
+                for diagnosis in &failure.diagnosis {
+                    self.found("    ", diagnosis);
+                }
             }
+        }
+    }
+
+    fn found(&self, indent: &str, diagnosis: &Diagnosis) {
+        self.line(&format!("{indent}{ODD}! {}{ODD:#} {DIM}[{}]{DIM:#}", diagnosis.what, diagnosis.id));
+        for line in &diagnosis.evidence {
+            self.line(&format!("{indent}  {DIM}seen     {line}{DIM:#}"));
+        }
+        for advice in &diagnosis.advice {
+            self.line(&format!("{indent}  do next  {advice}"));
         }
     }
 
@@ -193,6 +207,12 @@ impl Show for Terminal {
     fn findings(&mut self, findings: &[Finding]) {
         for finding in findings {
             self.finding(finding);
+        }
+    }
+
+    fn diagnosis(&mut self, found: &[Diagnosis]) {
+        for diagnosis in found {
+            self.found("  ", diagnosis);
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod backups;
 mod copies;
+mod diagnosed;
 mod edits;
 mod functional;
 mod functional_browser;
