@@ -13,6 +13,7 @@ pub mod finding;
 pub mod image;
 pub mod plan;
 pub mod problem;
+pub mod reach;
 pub mod redact;
 pub mod redflags;
 pub mod state;

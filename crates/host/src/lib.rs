@@ -11,6 +11,7 @@ pub mod files;
 pub mod images;
 pub mod plan;
 pub mod probes;
+pub mod reach;
 pub mod steps;
 pub mod survey;
 pub mod watch;

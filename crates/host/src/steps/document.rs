@@ -31,6 +31,7 @@ impl Host {
         self.run.write("BACKUP_INFO.txt", info.as_bytes()).map_err(|e| engine_step(e.into()))?;
         let report = report(permit.run(), context.plan, context.state);
         self.run.write("report.txt", report.as_bytes()).map_err(|e| engine_step(e.into()))?;
+        self.leave(permit, context);
         Ok(Fact::Nothing)
     }
 }

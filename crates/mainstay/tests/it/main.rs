@@ -15,6 +15,7 @@ mod kept;
 mod lab;
 mod places;
 mod quiesce;
+mod reach;
 mod refused;
 mod retention;
 mod rolled_back;
