@@ -7,19 +7,17 @@
 use crate::plan::Reach;
 
 /// What the archive API doesn't keep, as measured.
-pub const LOSSES: &str =
-    "fractions of a second in times, extended attributes but capabilities, access lists, sockets, holes in files";
+pub const LOSSES: &str = "fractions of a second in times, extended attributes but capabilities, access lists, sockets, holes in files";
 
 /// What this machine has where the engine says that the data is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Here {
     /// Nothing.
     Nothing,
-    /// Something that this process may not look into.
+    /// Something that this process can't read, or not all of which it could put back: what a service leaves may belong
+    /// to anybody, and owners are root's to give.
     Closed,
-    /// Data that this process can read only in part, or couldn't put back: owners are root's to give.
-    InPart,
-    /// Data that this process can read and put back.
+    /// Something that this process can read and put back, whatever it is.
     Open,
 }
 
@@ -71,20 +69,14 @@ pub fn proof(looks: &[Look]) -> Proof {
 /// `socket`: the engine is asked through a socket of this machine. `engine_open`: this process can read the engine's own
 /// directories, so that what is missing here is missing there.
 #[must_use]
-pub fn decide(
-    socket: bool,
-    engine_open: bool,
-    here: Here,
-    proof: Proof,
-) -> (Reach, Option<&'static str>) {
+pub fn decide(socket: bool, engine_open: bool, here: Here, proof: Proof) -> (Reach, Option<&'static str>) {
     let archive = |why| (Reach::Archive, Some(why));
     match (here, proof) {
         _ if !socket => archive("the engine is not asked through a socket of this machine"),
         (Here::Nothing, _) if engine_open => (Reach::Direct, None),
         (Here::Nothing, _) => archive("there is no such path here"),
-        (Here::Closed, _) => archive("this user may not read it"),
-        (_, Proof::Another) => archive("what is at this path here is not what the container sees"),
-        (Here::InPart, _) => archive("this user may not read all of it, or could not put it back"),
+        (Here::Closed, _) => archive("only root can read, and put back, whatever a service leaves there"),
+        (Here::Open, Proof::Another) => archive("what is at this path here is not what the container sees"),
         (Here::Open, _) => (Reach::Direct, None),
     }
 }
@@ -131,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_path_of_another_machine_is_never_taken_for_the_engines() {
-        for here in [Here::Nothing, Here::Closed, Here::InPart, Here::Open] {
+        for here in [Here::Nothing, Here::Closed, Here::Open] {
             for proof in [Proof::Same, Proof::Another, Proof::Unknown] {
                 assert_eq!(decide(false, true, here, proof).0, Reach::Archive);
                 let (reach, why) = decide(true, false, here, proof);
@@ -149,10 +141,14 @@ mod tests {
 
     #[test]
     fn a_program_runs_where_the_architecture_is_the_same_by_any_name() {
-        for (engine, ours) in [("x86_64", "x86_64"), ("amd64", "x86_64"), ("arm64", "aarch64"), ("armv7l", "arm")] {
+        for (engine, ours) in
+            [("x86_64", "x86_64"), ("amd64", "x86_64"), ("arm64", "aarch64"), ("armv7l", "arm")]
+        {
             assert!(runs_on_engine(engine, ours), "{engine}");
         }
-        for (engine, ours) in [("aarch64", "x86_64"), ("", "x86_64"), ("x86_64", "aarch64"), ("armv7l", "aarch64")] {
+        for (engine, ours) in
+            [("aarch64", "x86_64"), ("", "x86_64"), ("x86_64", "aarch64"), ("armv7l", "aarch64")]
+        {
             assert!(!runs_on_engine(engine, ours), "{engine}");
         }
     }

@@ -2,7 +2,7 @@
 
 use mainstay_core::event::BackupRecord;
 use mainstay_core::plan::{
-    Baseline, ComposeVersion, FORMAT, Hooks, Image, Kind, Limits, Plan, Probes, Project, Quiesce, Reach,
+    Baseline, ComposeVersion, FORMAT, Hooks, Image, Kind, Limits, Plan, Probes, Project, Quiesce,
     ServicePlan, Unit,
 };
 use mainstay_core::verdict::Tier;
@@ -54,7 +54,6 @@ pub(crate) fn record(snapshot: usize) -> BackupRecord {
         mount: "data".into(),
         snapshot: snapshot.to_string(),
         files: 1,
-        reach: Reach::Direct,
         bytes: 1,
         added_bytes: 1,
         changed_while_reading: 0,

@@ -54,8 +54,8 @@ mod through;
 mod vault;
 mod walk;
 
-pub use apply::apply;
 pub use access::{Access, Credentials, Password};
+pub use apply::apply;
 pub use backup::{Backup, Pass};
 pub use content::Verified;
 pub use copy::Copied;

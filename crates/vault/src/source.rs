@@ -339,7 +339,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "content").unwrap();
-        let source = Source::new(dir.path(), None, Pass::Live, None, Meter::new(crate::Phase::BackingUp, None));
+        let source =
+            Source::new(dir.path(), None, Pass::Live, None, Meter::new(crate::Phase::BackingUp, None));
         let mut entries = source.entries();
         entries.next().unwrap().unwrap();
         let file = entries.next().unwrap().unwrap();

@@ -199,7 +199,8 @@ impl Tree {
             return Ok(None);
         }
         self.check_place(&path)?;
-        let link = records.link.take().or_else(|| header.link_name_bytes().map(Into::into)).unwrap_or_default();
+        let link =
+            records.link.take().or_else(|| header.link_name_bytes().map(Into::into)).unwrap_or_default();
         let entry = if header.entry_type() == EntryType::Link {
             let first = self.below_top(&link)?;
             let known = self.known.get(&first).filter(|known| known.what != What::Dir);
@@ -268,9 +269,7 @@ fn entry(
     // What an archive doesn't know counts for nothing where a tree is compared with a manifest.
     let (ctime, links, dev, allocated) = (mtime, 2, 0, u64::MAX);
     let (racy, hardlink, ino, xattrs) = (None, None, 0, records.xattrs);
-    Ok(Entry {
-        path, what, mode, uid, gid, mtime, ctime, ino, dev, links, allocated, racy, xattrs, hardlink,
-    })
+    Ok(Entry { path, what, mode, uid, gid, mtime, ctime, ino, dev, links, allocated, racy, xattrs, hardlink })
 }
 
 /// A decimal number of seconds.

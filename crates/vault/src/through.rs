@@ -48,7 +48,7 @@ pub trait Elsewhere {
     fn change(
         &self,
         remove: &[PathBuf],
-        write: &mut (dyn FnMut(&mut dyn Write) -> io::Result<()> + Send),
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()>;
 }
 
@@ -242,7 +242,12 @@ impl Changes {
     }
 
     /// All directories, since work in them changes their times, and what differs.
-    fn send(&self, (content, manifest): (&Content<'_>, &Manifest), to: &mut dyn Write, meter: &Meter) -> Result<()> {
+    fn send(
+        &self,
+        (content, manifest): (&Content<'_>, &Manifest),
+        to: &mut dyn Write,
+        meter: &Meter,
+    ) -> Result<()> {
         let io = |error| VaultError::io("write", "the archive", error);
         let mut archive = Archive::new(to);
         for (entry, node) in content.with_entries(manifest) {

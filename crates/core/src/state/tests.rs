@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::finding::{Finding, Severity};
-use crate::plan::{Baseline, ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Reach, Unit};
+use crate::plan::{Baseline, ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Unit};
 
 mod course;
 mod journal;
@@ -46,7 +46,6 @@ pub fn record(snapshot: &str) -> BackupRecord {
         mount: "data".into(),
         snapshot: snapshot.into(),
         files: 1,
-        reach: Reach::Direct,
         bytes: 1,
         added_bytes: 1,
         changed_while_reading: 0,

@@ -74,7 +74,8 @@ fn copy(survey: &Survey) -> Option<Finding> {
     if copy_beside_backup(survey) || space.free >= needed {
         return None;
     }
-    let message = format!("{}: there is no room for a copy of data that is reached through the engine", survey.service);
+    let message =
+        format!("{}: there is no room for a copy of data that is reached through the engine", survey.service);
     Some(
         Finding::new(ID, Severity::Required, message)
             .evidence(format!("needed {}", human(needed)))

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay_core::plan::{
-    ComposeVersion, DataMount, InsideProbe, MountKind, OutsideProbe, Probes, Project, Protocol,
-    Reach,
+    ComposeVersion, DataMount, InsideProbe, MountKind, OutsideProbe, Probes, Project, Protocol, Reach,
 };
 use mainstay_core::problem::Problem;
 use serde_json::json;

@@ -27,7 +27,8 @@ pub(super) fn archive_api(input: &Input<'_>) -> Vec<Finding> {
     let mut any = false;
     for facts in reached(input) {
         any = true;
-        finding = finding.evidence(format!("{}: {}", facts.mount.name, facts.why.as_deref().unwrap_or_default()));
+        finding =
+            finding.evidence(format!("{}: {}", facts.mount.name, facts.why.as_deref().unwrap_or_default()));
         if !facts.counted {
             finding = finding.evidence(format!("{}: how much it holds is not known", facts.mount.name));
         }
@@ -53,7 +54,9 @@ pub(super) fn put_back(input: &Input<'_>) -> Vec<Finding> {
         Finding::new(PUT_BACK, required_if(decides), message)
             .evidence(format!("data that is reached through the engine: {}", names.join(", ")))
             .evidence(format!("the engine runs on {engine}, this program on {ours}"))
-            .advice(format!("run a mainstay that is built for {engine}, on the engine's machine or another one")),
+            .advice(format!(
+                "run a mainstay that is built for {engine}, on the engine's machine or another one"
+            )),
     ]
 }
 
@@ -83,7 +86,7 @@ mod tests {
     fn far() -> Case {
         let mut case = Case::of(vec![container("web-1")]);
         case.survey.mounts[0].mount.reach = Reach::Archive;
-        case.survey.mounts[0].why = Some("/v: this user may not read it (unix:///d.sock)".into());
+        case.survey.mounts[0].why = Some("/v: only root can read it (unix:///d.sock)".into());
         case
     }
 
@@ -94,7 +97,7 @@ mod tests {
         case = far();
         let finding = case.check(archive_api).remove(0);
         assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.evidence[0].contains("this user may not read it"), "{finding:?}");
+        assert!(finding.evidence[0].contains("only root"), "{finding:?}");
         assert!(finding.evidence[1].contains("extended attributes"), "{finding:?}");
         case.survey.mounts[0].counted = false;
         assert!(case.check(archive_api)[0].evidence[1].contains("not known"));

@@ -38,6 +38,8 @@ const END_LIMIT: Duration = Duration::from_secs(600);
 const STILL: Duration = Duration::from_secs(300);
 /// How often it is asked whether a helper has ended.
 const PACE: Duration = Duration::from_millis(50);
+/// What it takes to give files their owners, modes and capabilities, and to make devices.
+const CAPABILITIES: &[&str] = &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"];
 /// Of what it complains, so much is kept.
 const COMPLAINT: usize = 2_000;
 
@@ -63,7 +65,8 @@ impl Helper {
         let engine = target.engine.clone();
         let body = body(target, read_only, command);
         let what = format!("make a container to reach {}", target.mount.name);
-        let made = engine.call_within(MAKE_LIMIT, &what, engine.docker().create_container(None, body)).await?;
+        let made =
+            engine.call_within(MAKE_LIMIT, &what, engine.docker().create_container(None, body)).await?;
         Ok(Self { engine, id: made.id })
     }
 
@@ -118,7 +121,9 @@ impl Helper {
                 Some(code) if state.running == Some(false) => return Ok(code),
                 _ if tokio::time::Instant::now() > give_up => {
                     let seconds = END_LIMIT.as_secs();
-                    return Err(super::failed(format!("what puts the data back did not end within {seconds} s")));
+                    return Err(super::failed(format!(
+                        "what puts the data back did not end within {seconds} s"
+                    )));
                 }
                 _ => tokio::time::sleep(PACE).await,
             }
@@ -132,7 +137,9 @@ fn body(target: &Target, read_only: bool, command: Vec<String>) -> ContainerCrea
         network_mode: Some("none".to_owned()),
         mounts: Some(vec![mount]),
         // A host that labels files would keep us from a directory that isn't labelled for containers.
-        security_opt: Some(vec!["label=disable".to_owned()]),
+        security_opt: Some(vec!["label=disable".to_owned(), "no-new-privileges".to_owned()]),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: Some(CAPABILITIES.iter().map(|name| (*name).to_owned()).collect()),
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         ..HostConfig::default()
     };
@@ -183,7 +190,9 @@ async fn give(
 
 /// The beginning of what a helper says.
 async fn complaint(
-    mut output: std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+    mut output: std::pin::Pin<
+        Box<dyn futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>,
+    >,
 ) -> String {
     let mut said = Vec::new();
     while let Some(Ok(piece)) = output.next().await {
@@ -212,5 +221,35 @@ async fn remove(engine: &Engine, id: &str) -> Result<(), Problem> {
     match engine.call_within(MAKE_LIMIT, "remove a container of our own", call).await {
         Err(problem) if !is_not_found(&problem) => Err(problem),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_core::plan::Reach;
+
+    use super::*;
+
+    fn data(kind: MountKind) -> DataMount {
+        DataMount {
+            name: "shop_data".into(),
+            kind,
+            source: "/srv/data".into(),
+            destination: "/data".into(),
+            services: vec!["web".into()],
+            bytes: 0,
+            files: 0,
+            reach: Reach::Archive,
+        }
+    }
+
+    #[test]
+    fn a_volume_is_mounted_by_its_name_and_only_the_one_that_puts_back_may_write() {
+        let volume = mount(&data(MountKind::Volume), true);
+        assert_eq!(volume.source.as_deref(), Some("shop_data"));
+        assert_eq!((volume.read_only, volume.volume_options.unwrap().no_copy), (Some(true), Some(true)));
+        let bind = mount(&data(MountKind::Bind), false);
+        assert_eq!((bind.source.as_deref(), bind.read_only), (Some("/srv/data"), Some(false)));
+        assert_eq!(bind.volume_options, None);
     }
 }

@@ -2,7 +2,7 @@
 //! how much there is. Reads only; the judgement is `mainstay_core::reach`.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::query_parameters::ContainerArchiveInfoOptionsBuilder;
@@ -31,18 +31,19 @@ pub(crate) struct Reached {
     pub(crate) why: Option<String>,
 }
 
-/// Finds out how `source` is reached, which a container has as one of its mounts.
+/// Finds out how `source` is reached, which a container has as one of its mounts. Unless `prove` is set, a directory that
+/// is here is taken for the right one: for listings.
 pub(crate) async fn look(
     engine: &Engine,
-    container: (&str, &[ContainerMount]),
+    (container, mounts): (&str, &[ContainerMount]),
     mount: &ContainerMount,
-    source: &Path,
+    (source, prove): (&Path, bool),
 ) -> Reached {
     let socket = engine.endpoint().is_unix();
     let here = if socket { here(source) } else { Here::Closed };
     let proof = match here {
-        Here::Open | Here::InPart => proof(engine, container, mount, source).await,
-        Here::Nothing | Here::Closed => Proof::Unknown,
+        Here::Open if prove => proof(engine, (container, mounts), mount, source).await,
+        _ => Proof::Unknown,
     };
     let (reach, why) = reach::decide(socket, engine.is_local(), here, proof);
     let why = why.map(|why| format!("{}: {why} ({})", source.display(), engine.endpoint().host));
@@ -51,39 +52,10 @@ pub(crate) async fn look(
 
 fn here(source: &Path) -> Here {
     match std::fs::symlink_metadata(source) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Here::Nothing,
-        Err(_) => return Here::Closed,
-        Ok(_) if rustix::process::geteuid().is_root() => return Here::Open,
-        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Here::Nothing,
+        Ok(_) if rustix::process::geteuid().is_root() => Here::Open,
+        _ => Here::Closed,
     }
-    let readable = std::fs::read_dir(source).is_ok() || std::fs::File::open(source).is_ok();
-    if !readable {
-        return Here::Closed;
-    }
-    let above = source.parent().unwrap_or(source);
-    let beside = rustix::fs::access(above, rustix::fs::Access::WRITE_OK).is_ok();
-    if beside && is_ours(source) { Here::Open } else { Here::InPart }
-}
-
-/// Whether this user owns everything at a path, and can read it.
-fn is_ours(path: &Path) -> bool {
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let mut todo: Vec<PathBuf> = vec![path.to_owned()];
-    while let Some(path) = todo.pop() {
-        let Ok(meta) = std::fs::symlink_metadata(&path) else { return false };
-        let readable = !meta.is_file() || rustix::fs::access(&path, rustix::fs::Access::READ_OK).is_ok();
-        if (meta.uid(), meta.gid()) != (user, group) || !readable {
-            return false;
-        }
-        if meta.is_dir() {
-            let Ok(entries) = std::fs::read_dir(&path) else { return false };
-            for entry in entries {
-                let Ok(entry) = entry else { return false };
-                todo.push(entry.path());
-            }
-        }
-    }
-    true
 }
 
 async fn proof(
@@ -95,7 +67,8 @@ async fn proof(
     let mut looks = vec![one(engine, container, source, &mount.destination).await];
     let entries = std::fs::read_dir(source).into_iter().flatten().flatten();
     let inside = entries.filter_map(|entry| {
-        let destination = format!("{}/{}", mount.destination.trim_end_matches('/'), entry.file_name().to_str()?);
+        let destination =
+            format!("{}/{}", mount.destination.trim_end_matches('/'), entry.file_name().to_str()?);
         // Something else may be mounted there in the container.
         let covered = mounts.iter().any(|other| Path::new(&other.destination).starts_with(&destination));
         (!covered).then(|| (entry.path(), destination))
@@ -160,14 +133,5 @@ mod tests {
         assert_eq!(moment("1970-01-01T00:00:01.5Z"), Some((1, 500_000_000)));
         assert_eq!(moment("1969-12-31T23:59:50.5Z"), Some((-10, 500_000_000)));
         assert_eq!(moment("then"), None);
-    }
-
-    #[test]
-    fn what_belongs_to_somebody_else_is_not_ours() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("file"), "x").unwrap();
-        assert!(is_ours(directory.path()));
-        std::os::unix::fs::lchown(directory.path().join("file"), Some(12_345), None).unwrap();
-        assert!(!is_ours(directory.path()));
     }
 }

@@ -96,7 +96,7 @@ impl Place {
     fn feed(
         &self,
         helper: &Helper,
-        write: &mut (dyn FnMut(&mut dyn Write) -> io::Result<()> + Send),
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let (writer, reader) = stream::pipe();
         std::thread::scope(|scope| {
@@ -108,7 +108,9 @@ impl Place {
             match feeding.join() {
                 Ok(Ok(())) => written,
                 // Where nobody takes it any more, the other end says why.
-                Ok(Err(problem)) if written.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::BrokenPipe) => {
+                Ok(Err(problem))
+                    if written.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::BrokenPipe) =>
+                {
                     drop(problem);
                     written
                 }
@@ -131,7 +133,7 @@ impl Elsewhere for Place {
     fn change(
         &self,
         remove: &[PathBuf],
-        write: &mut (dyn FnMut(&mut dyn Write) -> io::Result<()> + Send),
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let payload = Payload::of_this_program()?;
         let helper = self.runtime.block_on(Helper::to_put_back(&self.target, &payload));

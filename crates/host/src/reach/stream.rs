@@ -20,7 +20,12 @@ const STILL: Duration = Duration::from_secs(300);
 const ON_THE_WAY: usize = 16;
 
 /// What a path of a container holds, as a tar archive.
-pub(super) fn get(runtime: &Handle, engine: &Engine, container: &str, path: &str) -> impl Read + Send + use<> {
+pub(super) fn get(
+    runtime: &Handle,
+    engine: &Engine,
+    container: &str,
+    path: &str,
+) -> impl Read + Send + use<> {
     let (sender, receiver) = channel(ON_THE_WAY);
     let (engine, container) = (engine.clone(), container.to_owned());
     let options = DownloadFromContainerOptionsBuilder::default().path(path).build();

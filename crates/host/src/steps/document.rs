@@ -97,6 +97,11 @@ fn describe(text: &mut String, record: &BackupRecord, mount: &DataMount, what: &
         quoted(&mount.source),
         record.snapshot
     );
+    if !mount.reach.is_direct() {
+        text.push_str(
+            "\nIts directory was reached through the engine; `docker cp -a` puts files there the same way.\n",
+        );
+    }
 }
 
 /// In single quotes where a shell would make something of it.

@@ -109,8 +109,11 @@ impl Host {
                 return Ok(image);
             }
         }
-        Err(Problem::new("image-missing", format!("the engine has no image of the services of {}", mount.name))
-            .advise("pull the version that runs"))
+        Err(Problem::new(
+            "image-missing",
+            format!("the engine has no image of the services of {}", mount.name),
+        )
+        .advise("pull the version that runs"))
     }
 }
 

@@ -57,7 +57,8 @@ struct Place {
     container: String,
 }
 
-/// Looks at every mount of the unit. `far`: what isn't reached directly is counted too, which takes time.
+/// Looks at every mount of the unit. `far`: the engine is asked whether a directory is the right one, and what isn't
+/// reached directly is counted; both take time.
 pub(super) async fn survey(engine: &Engine, unit: &[ServiceFacts], far: bool) -> Result<Mounts, Problem> {
     let mut data: Vec<Place> = Vec::new();
     let mut unsupported: Vec<UnsupportedMount> = Vec::new();
@@ -67,7 +68,7 @@ pub(super) async fn survey(engine: &Engine, unit: &[ServiceFacts], far: bool) ->
             let volume = volume(engine, mount).await?;
             match sort(&service.name, mount, volume.as_ref(), (engine.root(), engine.endpoint().is_unix())) {
                 Sorted::Data(found) => {
-                    let place = place(engine, (&container.id, &container.mounts), mount, found).await;
+                    let place = place(engine, (container, mount), found, far).await;
                     merge(&mut data, place);
                 }
                 Sorted::Unsupported(found) if !unsupported.contains(&found) => unsupported.push(found),
@@ -101,16 +102,17 @@ async fn volume(engine: &Engine, mount: &ContainerMount) -> Result<Option<Volume
 /// Where data is for us.
 async fn place(
     engine: &Engine,
-    container: (&str, &[ContainerMount]),
-    mount: &ContainerMount,
+    (container, mount): (&ContainerFacts, &ContainerMount),
     found: DataMount,
+    prove: bool,
 ) -> Place {
     // A bind may go through a symbolic link; the data is where that points to.
     let real = found.source.canonicalize().unwrap_or_else(|_| found.source.clone());
-    let reached = reach::look(engine, container, mount, &real).await;
+    let mounts = (&*container.id, &*container.mounts);
+    let reached = reach::look(engine, mounts, mount, (&real, prove)).await;
     let source = if reached.reach.is_direct() { real } else { found.source.clone() };
     let mount = DataMount { source, reach: reached.reach, ..found };
-    Place { mount, why: reached.why, container: container.0.to_owned() }
+    Place { mount, why: reached.why, container: container.id.clone() }
 }
 
 /// `root` is where the engine keeps its data; `here` says that the engine may be one of this machine.

@@ -194,7 +194,7 @@ impl Elsewhere for Far {
     fn change(
         &self,
         remove: &[PathBuf],
-        write: &mut (dyn FnMut(&mut dyn Write) -> io::Result<()> + Send),
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         assert!(self.begun.get());
         let mut sent = Vec::new();
