@@ -283,6 +283,28 @@ pub struct DataMount {
     pub bytes: u64,
     /// Files that it holds.
     pub files: u64,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "Reach::is_direct")]
+    pub reach: Reach,
+}
+
+/// How mainstay gets at data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// As a directory or file of this machine.
+    #[default]
+    Direct,
+    /// Through the engine's archive API, which keeps less; see [`crate::reach`].
+    Archive,
+}
+
+impl Reach {
+    /// Whether it is a directory or file of this machine.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        *self == Self::Direct
+    }
 }
 
 /// The kinds of mounts that hold data.

@@ -13,6 +13,7 @@ pub mod functional;
 pub mod images;
 pub mod plan;
 pub mod probes;
+pub mod reach;
 pub mod steps;
 pub mod survey;
 pub mod watch;

@@ -90,6 +90,14 @@ pub enum Command {
     /// Print the JSON Schema of mainstay.toml
     #[command(hide = true)]
     ConfigSchema,
+    /// What mainstay runs on the engine where data can't be put back from here
+    #[command(hide = true)]
+    PutBackData {
+        /// The data
+        data: PathBuf,
+        /// The paths to remove, each followed by a zero byte
+        list: PathBuf,
+    },
 }
 
 /// A service, and how it is asked whether it works.

@@ -23,6 +23,7 @@ use crate::hashing::BLOCK;
 use crate::ids::{Kind, SnapshotId, Tags};
 use crate::lock::Lock;
 use crate::manifest::Manifest;
+use crate::mirror::Mirror;
 use crate::progress::{Meter, Monitor, Phase, watched};
 use crate::source::{Findings, ON_RECORD, Source};
 use crate::vault::{HOST, Listed, MANIFEST_TAG, Vault};
@@ -60,6 +61,8 @@ pub struct Backup {
 struct Job<'a> {
     vault: &'a Vault,
     source: PathBuf,
+    /// A copy of what is there, where that can't be read.
+    mirror: Option<&'a Mirror>,
     tags: &'a Tags,
     pass: Pass,
     parent: Option<(Listed, Arc<Manifest>)>,
@@ -77,14 +80,39 @@ impl Vault {
     /// Anything that would make it incomplete: an entry can't be read, changes in a still pass, or isn't
     /// in the repository as it was read. Then there is no snapshot.
     pub fn backup(&self, source: &Path, tags: &Tags, pass: Pass, monitor: &dyn Monitor) -> Result<Backup> {
-        tags.check()?;
         let source = fs::canonicalize(source).map_err(|error| VaultError::io("find", source, error))?;
+        self.backup_of((source, None), tags, pass, monitor)
+    }
+
+    /// As [`Vault::backup`], of a copy of what is at `source`, which itself can't be read from here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::backup`].
+    pub fn backup_mirror(
+        &self,
+        (source, mirror): (&Path, &Mirror),
+        tags: &Tags,
+        pass: Pass,
+        monitor: &dyn Monitor,
+    ) -> Result<Backup> {
+        self.backup_of((source.to_owned(), Some(mirror)), tags, pass, monitor)
+    }
+
+    fn backup_of(
+        &self,
+        (source, mirror): (PathBuf, Option<&Mirror>),
+        tags: &Tags,
+        pass: Pass,
+        monitor: &dyn Monitor,
+    ) -> Result<Backup> {
+        tags.check()?;
         let lock = self.lock()?;
         self.clean_up(&lock)?;
         let parent = self.parent(&source)?;
         let expected = parent.as_ref().map(|(_, manifest)| manifest.bytes());
         let meter = Meter::new(Phase::BackingUp, expected);
-        let job = Job { vault: self, source, tags, pass, parent, meter: meter.clone() };
+        let job = Job { vault: self, source, mirror, tags, pass, parent, meter: meter.clone() };
         watched(monitor, &meter, || job.run())
     }
 
@@ -150,9 +178,10 @@ impl Job<'_> {
     fn unchanged(&self) -> Result<Option<(&Listed, Findings)>> {
         let Some((parent, known)) = &self.parent else { return Ok(None) };
         let mut findings = Findings::default();
-        let walk = match self.pass {
-            Pass::Live => Walk::live(&self.source),
-            Pass::Still => Walk::still(&self.source),
+        let walk = match (self.mirror, self.pass) {
+            (Some(mirror), _) => mirror.walk(),
+            (None, Pass::Live) => Walk::live(&self.source),
+            (None, Pass::Still) => Walk::still(&self.source),
         };
         for entry in walk {
             self.meter.check()?;
@@ -200,7 +229,8 @@ impl Job<'_> {
     /// Lets the library read everything that isn't as in the parent.
     fn read_everything(&self) -> Result<(SnapshotFile, Findings)> {
         let parent_manifest = self.parent.as_ref().map(|(_, manifest)| manifest.clone());
-        let source = Source::new(&self.source, self.pass, parent_manifest, self.meter.clone());
+        let mirror = self.mirror.cloned();
+        let source = Source::new(&self.source, mirror, self.pass, parent_manifest, self.meter.clone());
         let parent = match &self.parent {
             Some((snapshot, _)) => ParentOptions::default().parents(vec![snapshot.id.to_string()]),
             None => ParentOptions::default().force(true),
@@ -251,8 +281,9 @@ impl Job<'_> {
     }
 
     fn changes(&self, findings: &Findings) -> Result<u64> {
-        let paths: Vec<_> =
-            findings.changed.union(&findings.gone).map(|path| full_path(&self.source, path)).collect();
+        let mut paths = &findings.changed | &findings.gone;
+        paths.extend(self.mirror.into_iter().flat_map(|mirror| mirror.late().iter().cloned()));
+        let paths: Vec<_> = paths.iter().map(|path| full_path(&self.source, path)).collect();
         if self.pass == Pass::Still && !paths.is_empty() {
             return Err(VaultError::Changed { paths });
         }

@@ -318,6 +318,6 @@ pub(crate) fn attributes(entry: &Entry, path: &Path) -> Result<()> {
     apply().map_err(|error| VaultError::io("set the attributes of", path, error))
 }
 
-fn timespec(stamp: Stamp) -> Timespec {
+pub(crate) fn timespec(stamp: Stamp) -> Timespec {
     Timespec { tv_sec: stamp.0, tv_nsec: i64::from(stamp.1) }
 }

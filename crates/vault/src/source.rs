@@ -23,6 +23,7 @@ use crate::entry::{Entry, What, full_path};
 use crate::error::{Result, VaultError};
 use crate::hashing::FileHasher;
 use crate::manifest::Manifest;
+use crate::mirror::Mirror;
 use crate::progress::Meter;
 use crate::walk::Walk;
 
@@ -49,6 +50,8 @@ struct Shared {
     root: PathBuf,
     name: OsString,
     pass: Pass,
+    /// The copy that is read in place of what is at the root.
+    mirror: Option<Mirror>,
     parent: Option<Arc<Manifest>>,
     meter: Arc<Meter>,
     findings: Mutex<Findings>,
@@ -57,6 +60,11 @@ struct Shared {
 impl Shared {
     fn findings(&self) -> MutexGuard<'_, Findings> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where an entry is read.
+    fn place(&self, path: &Path) -> PathBuf {
+        self.mirror.as_ref().map_or_else(|| full_path(&self.root, path), |mirror| mirror.place(path))
     }
 
     fn fail(&self, error: VaultError) -> Box<RusticError> {
@@ -70,12 +78,20 @@ impl Shared {
 pub(crate) struct Source(Arc<Shared>);
 
 impl Source {
-    /// `parent` is the manifest of the snapshot that the library compares with.
-    pub(crate) fn new(root: &Path, pass: Pass, parent: Option<Arc<Manifest>>, meter: Arc<Meter>) -> Self {
+    /// `mirror` is a copy of what is at `root`, if that itself can't be read; `parent` is the manifest of the snapshot
+    /// that the library compares with.
+    pub(crate) fn new(
+        root: &Path,
+        mirror: Option<Mirror>,
+        pass: Pass,
+        parent: Option<Arc<Manifest>>,
+        meter: Arc<Meter>,
+    ) -> Self {
         Self(Arc::new(Shared {
             root: root.to_owned(),
             name: root.file_name().unwrap_or_default().to_owned(),
             pass,
+            mirror,
             parent,
             meter,
             findings: Mutex::default(),
@@ -97,9 +113,10 @@ impl ReadSource for Source {
     }
 
     fn entries(&self) -> Entries {
-        let walk = match self.0.pass {
-            Pass::Live => Walk::live(&self.0.root),
-            Pass::Still => Walk::still(&self.0.root),
+        let walk = match (&self.0.mirror, self.0.pass) {
+            (Some(mirror), _) => mirror.walk(),
+            (None, Pass::Live) => Walk::live(&self.0.root),
+            (None, Pass::Still) => Walk::still(&self.0.root),
         };
         Entries { shared: self.0.clone(), known: 0, walk, ended: false }
     }
@@ -178,7 +195,7 @@ impl ReadSourceOpen for Opener {
     type Reader = Reader;
 
     fn open(self) -> RusticResult<Reader> {
-        let file = match open_listed(&self.shared.root, &self.before) {
+        let file = match open_file(self.shared.place(&self.before.path)) {
             Ok(Some(file)) => file,
             Ok(None) => return Err(self.gone()),
             Err(error) => return Err(self.shared.fail(error)),
@@ -297,7 +314,10 @@ impl Reader {
 
 /// Opens a file that was listed below `root`; `None` if it isn't there any more, or is no file any more.
 pub(crate) fn open_listed(root: &Path, entry: &Entry) -> Result<Option<File>> {
-    let path = full_path(root, &entry.path);
+    open_file(full_path(root, &entry.path))
+}
+
+fn open_file(path: PathBuf) -> Result<Option<File>> {
     // Not to be led astray, or to wait for ever, by what may have taken the file's place.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(&path, flags, Mode::empty()) {
@@ -333,7 +353,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "content").unwrap();
-        let source = Source::new(dir.path(), Pass::Live, None, Meter::new(crate::Phase::BackingUp, None));
+        let source =
+            Source::new(dir.path(), None, Pass::Live, None, Meter::new(crate::Phase::BackingUp, None));
         let mut entries = source.entries();
         entries.next().unwrap().unwrap();
         let file = entries.next().unwrap().unwrap();

@@ -4,10 +4,12 @@
 //! bytes; what can't be read is an error, never skipped. Mount points below the root are entered, since
 //! what a container sees there is its data too. Reads no file content.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::entry::{Entry, full_path};
 use crate::error::{Result, VaultError};
@@ -24,17 +26,25 @@ pub(crate) struct Walk {
     start: bool,
     levels: Vec<(PathBuf, std::vec::IntoIter<OsString>)>,
     gone: Vec<PathBuf>,
+    /// What entries are, where the tree is a copy that only has their content.
+    told: Option<Arc<HashMap<PathBuf, Entry>>>,
 }
 
 impl Walk {
     /// Of a tree that nobody changes.
     pub(crate) fn still(root: &Path) -> Self {
-        Self { root: root.to_owned(), live: false, start: true, levels: Vec::new(), gone: Vec::new() }
+        let (levels, gone) = (Vec::new(), Vec::new());
+        Self { root: root.to_owned(), live: false, start: true, levels, gone, told: None }
     }
 
     /// Of a tree that is in use: what disappears meanwhile is no error.
     pub(crate) fn live(root: &Path) -> Self {
         Self { live: true, ..Self::still(root) }
+    }
+
+    /// Of a copy, whose entries are what `told` says.
+    pub(crate) fn mirror(root: &Path, told: Arc<HashMap<PathBuf, Entry>>) -> Self {
+        Self { told: Some(told), ..Self::still(root) }
     }
 
     /// What disappeared since the last call.
@@ -43,7 +53,11 @@ impl Walk {
     }
 
     fn visit(&mut self, path: PathBuf) -> io::Result<Entry> {
-        let entry = Entry::read(&self.root, path)?;
+        let mut entry = Entry::read(&self.root, path)?;
+        if let Some(told) = &self.told {
+            let told = told.get(&entry.path);
+            entry = entry.told(told.ok_or_else(|| io::Error::other("it isn't part of the copy"))?)?;
+        }
         if entry.what == crate::entry::What::Dir {
             match self.names(&entry.path) {
                 Ok(names) => self.levels.push((entry.path.clone(), names.into_iter())),

@@ -21,7 +21,8 @@ pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     // On one filesystem with the backup, less is left for a restore.
-    backup(survey, wanted).into_iter().chain(restores(survey, wanted)).collect()
+    let backup = backup(survey, wanted).into_iter().chain(copy(survey));
+    backup.chain(restores(survey, wanted)).collect()
 }
 
 /// What is needed on disks, and what there is: first for the backup, then for a copy of the data beside it.
@@ -38,10 +39,14 @@ pub fn room(survey: &Survey, wanted: &Wanted) -> Vec<Room> {
         free: space.free,
     };
     let backup = survey.repository.as_ref().filter(|_| !survey.remote_repository);
-    let backup = backup.map(|space| of(Purpose::Backup, space, growth(survey.data_bytes(), wanted)));
+    let backup = backup.map(|space| of(Purpose::Backup, space, growth(survey, wanted)));
+    let copied = (copied(survey), copied(survey));
+    let copy = survey.state.as_ref().filter(|_| copied.0 > 0 && !copy_beside_backup(survey));
+    let copy = copy.map(|space| of(Purpose::Backup, space, copied));
     let copies = copies(survey, wanted).into_iter();
     backup
         .into_iter()
+        .chain(copy)
         .chain(copies.map(|copy| of(Purpose::Restore, copy.space, (copy.bytes, copy.bytes))))
         .collect()
 }
@@ -50,9 +55,47 @@ fn needs_room(survey: &Survey, wanted: &Wanted) -> bool {
     (wanted.backup || wanted.restore.is_some()) && !survey.mounts.is_empty()
 }
 
+/// What is reached through the engine is copied before it is backed up.
+fn copied(survey: &Survey) -> u64 {
+    let reached = survey.mounts.iter().filter(|facts| !facts.mount.reach.is_direct());
+    let bytes: u64 = reached.map(|facts| facts.mount.bytes).sum();
+    bytes.saturating_add(bytes / 10)
+}
+
+/// Whether that copy takes room from the backup.
+fn copy_beside_backup(survey: &Survey) -> bool {
+    let repository = survey.repository.as_ref().filter(|_| !survey.remote_repository);
+    repository.zip(survey.state.as_ref()).is_some_and(|(one, other)| one.device == other.device)
+}
+
+/// No room for that copy, where it doesn't count with the backup.
+fn copy(survey: &Survey) -> Option<Finding> {
+    let (needed, space) = (copied(survey), survey.state.as_ref()?);
+    if copy_beside_backup(survey) || space.free >= needed {
+        return None;
+    }
+    let message =
+        format!("{}: there is no room for a copy of data that is reached through the engine", survey.service);
+    Some(
+        Finding::new(ID, Severity::Required, message)
+            .evidence(format!("needed {}", human(needed)))
+            .evidence(figures(space))
+            .advice(format!(
+                "free {} there, or use another disk: `--state-dir DIR`",
+                human(needed.saturating_sub(space.free))
+            )),
+    )
+}
+
 /// Bytes that the backups of a run may take: likely, and at worst. A service that was backed up before is
 /// expected to add twice what it added then, and not less than a tenth of its data.
-fn growth(data: u64, wanted: &Wanted) -> (u64, u64) {
+fn growth(survey: &Survey, wanted: &Wanted) -> (u64, u64) {
+    let copy = if copy_beside_backup(survey) { copied(survey) } else { 0 };
+    let (likely, at_worst) = added(survey.data_bytes(), wanted);
+    (likely.saturating_add(copy), at_worst.saturating_add(copy))
+}
+
+fn added(data: u64, wanted: &Wanted) -> (u64, u64) {
     let at_worst = data.saturating_add(data / 10).saturating_add(OVERHEAD);
     let likely = wanted
         .added_before
@@ -65,7 +108,7 @@ fn backup(survey: &Survey, wanted: &Wanted) -> Option<Finding> {
         return None;
     }
     let (service, data) = (&survey.service, survey.data_bytes());
-    let (likely, at_worst) = growth(data, wanted);
+    let (likely, at_worst) = growth(survey, wanted);
     let needed = match wanted.added_before {
         Some(added) => format!(
             "data {}, needed about {}, at worst {}; the last backup added {}",
@@ -133,7 +176,7 @@ fn restores(survey: &Survey, wanted: &Wanted) -> Vec<Finding> {
     let backup_on = survey.repository.as_ref().map(|r| r.device);
     let tight = copies(survey, wanted).into_iter().filter_map(|copy| {
         let same = backup_on == Some(copy.space.device);
-        let taken = if same { growth(survey.data_bytes(), wanted).0 } else { 0 };
+        let taken = if same { growth(survey, wanted).0 } else { 0 };
         let left = copy.space.free.saturating_sub(taken);
         (left < copy.bytes).then(|| restore(&survey.service, &copy, taken, wanted))
     });
@@ -263,6 +306,27 @@ mod tests {
     #[test]
     fn room_that_is_not_known_is_said() {
         assert_eq!(found(50 * GB, None)[0].0, Severity::Warning);
+    }
+
+    #[test]
+    fn data_that_is_copied_first_needs_room_for_the_copy() {
+        let mut case = case(50 * GB);
+        case.survey.mounts[0].mount.reach = mainstay_core::plan::Reach::Archive;
+        case.survey.mounts[0].space = None;
+        let state = |device, free| Some(Space { path: "/state".into(), device, free, total: 100 * GB });
+        case.survey.state = state(3, 11 * GB - 1);
+        assert_eq!(case.check(run)[0].severity, Severity::Required);
+        case.survey.state = state(3, 11 * GB);
+        assert_eq!(case.check(run), []);
+        let rooms = |case: &Case| -> Vec<u64> {
+            room(&case.survey, &case.wanted).iter().map(|room| room.at_worst).collect()
+        };
+        assert_eq!(rooms(&case), [11 * GB + OVERHEAD, 11 * GB]);
+        // On the disk of the repository, both have to fit.
+        case.survey.state = state(2, 50 * GB);
+        assert_eq!(rooms(&case), [22 * GB + OVERHEAD]);
+        case.survey.repository = state(2, 22 * GB);
+        assert_eq!(case.check(run)[0].severity, Severity::Required);
     }
 
     #[test]

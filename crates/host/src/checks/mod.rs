@@ -90,9 +90,14 @@ const CHECKS: &[Check] = &[
     check(answers::URL, "whether the service answers as its users reach it", answers::url),
     check(certificate::ID, "whether the URL's certificate is valid, and for how long", certificate::run),
     check(
-        unreachable_data::PERMISSIONS,
-        "whether the data can be read from here",
-        unreachable_data::permissions,
+        unreachable_data::ARCHIVE,
+        "data that is reached through the engine, which keeps less",
+        unreachable_data::archive_api,
+    ),
+    check(
+        unreachable_data::PUT_BACK,
+        "whether data that is reached through the engine could be put back",
+        unreachable_data::put_back,
     ),
     check(mounts::ID, "whether the data is there, and all of it can be read", mounts::run),
     check(unreachable_data::UNSUPPORTED, "mounts that can't be backed up", unreachable_data::unsupported),

@@ -18,7 +18,7 @@ fn of_mount(input: &Input<'_>, facts: &MountFacts) -> Vec<Finding> {
     let mount = &facts.mount;
     let named = described(mount);
     if !facts.exists {
-        // Where the engine's directories can't be seen, `permissions` says so once for all.
+        // Where the engine's directories can't be seen, `archive-api` says so once for all.
         let seen = input.survey.engine_local;
         return seen.then(|| missing(mount, &named)).into_iter().collect();
     }
@@ -30,7 +30,7 @@ fn of_mount(input: &Input<'_>, facts: &MountFacts) -> Vec<Finding> {
         let finding = Finding::new(ID, required_if(input.wanted.backup), message)
             .advice("run mainstay as root, or let yourself read them");
         findings.push(facts.unreadable.iter().fold(finding, |f, line| f.evidence(line)));
-    } else if mount.files == 0 {
+    } else if mount.files == 0 && facts.counted {
         findings.push(empty(mount, &named));
     }
     findings

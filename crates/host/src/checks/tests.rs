@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay_core::plan::{
-    ComposeVersion, DataMount, InsideProbe, MountKind, OutsideProbe, Probes, Project, Protocol,
+    ComposeVersion, DataMount, InsideProbe, MountKind, OutsideProbe, Probes, Project, Protocol, Reach,
 };
 use mainstay_core::problem::Problem;
 use serde_json::json;
@@ -60,6 +60,8 @@ impl Case {
             repository: Some(space),
             remote_repository: false,
             engine_local: true,
+            engine_architecture: std::env::consts::ARCH.into(),
+            state: None,
             engine_host: "unix:///var/run/docker.sock".into(),
             probes: probes(),
         };
@@ -140,7 +142,10 @@ pub(super) fn data(name: &str) -> MountFacts {
             services: vec!["web".into()],
             bytes: 1000,
             files: 3,
+            reach: Reach::Direct,
         },
+        why: None,
+        counted: true,
         exists: true,
         unreadable: vec![],
         unreadable_count: 0,
@@ -187,7 +192,8 @@ fn everything_wrong() -> Vec<Case> {
         Asked { inside: Some(answer(false, None, "x")), outside: Some(answer(false, Some(500), "x")) };
 
     let mut second = Case::of(vec![container("web-1")]);
-    second.survey.engine_local = false;
+    second.survey.mounts[0].mount.reach = Reach::Archive;
+    second.survey.engine_architecture = "s390x".into();
     second.survey.compose = Err(Problem::new("compose-file-invalid", "Compose does not accept it"));
     let mut refused = answer(false, None, "x");
     refused.certificate = Some(Certificate {

@@ -35,6 +35,7 @@ pub struct Engine {
     version: String,
     api: String,
     root: PathBuf,
+    architecture: String,
 }
 
 impl Engine {
@@ -64,6 +65,7 @@ impl Engine {
             id: info.id.unwrap_or_default(),
             version: info.server_version.unwrap_or_default(),
             root: PathBuf::from(info.docker_root_dir.unwrap_or_default()),
+            architecture: info.architecture.unwrap_or_default(),
             docker,
             endpoint,
         })
@@ -97,6 +99,12 @@ impl Engine {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The architecture of the engine's machine, by the engine's name for it.
+    #[must_use]
+    pub fn architecture(&self) -> &str {
+        &self.architecture
     }
 
     /// Where the engine was reached.

@@ -15,7 +15,8 @@ use crate::survey::Hidden;
 
 /// The checks that matter where nothing is replaced: what they say of the service's state does not stop a
 /// backup or a restoration, which may be just what a broken service needs.
-const DATA_CHECKS: &[&str] = &["mounts", "unsupported-mounts", "disk", "permissions", "sharers", "quiesce"];
+const DATA_CHECKS: &[&str] =
+    &["mounts", "unsupported-mounts", "disk", "archive-api", "put-back", "sharers", "quiesce"];
 
 /// Plans a backup of a service: while it runs, and, where that is wished, once more while it is paused or
 /// stopped.

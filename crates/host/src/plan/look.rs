@@ -44,7 +44,7 @@ pub async fn look(
     wishes: &Wishes,
     wanted: &Wanted,
 ) -> Result<Looked, Problem> {
-    let options = Options { repository: wishes.repository.clone() };
+    let options = Options { repository: wishes.repository.clone(), state: wishes.state.clone() };
     let survey = survey::survey(engine, found, &found.service, unit, &options).await?;
     let mut probes = wished(&survey.probes, &survey.service, wishes);
     let mut notes = Vec::new();

@@ -75,6 +75,8 @@ pub struct Wishes {
     pub forced: Vec<String>,
     /// The directory in which backups are kept; `None` if that is not on this machine.
     pub repository: Option<PathBuf>,
+    /// The state directory.
+    pub state: Option<PathBuf>,
 }
 
 /// A plan, and the bytes that belong to it.

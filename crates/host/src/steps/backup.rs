@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use mainstay_core::event::{BackupRecord, Fact};
 use mainstay_core::finding::{Finding, Severity};
-use mainstay_core::plan::{DataMount, Kind, Plan};
+use mainstay_core::plan::{DataMount, Kind, Plan, Reach};
 use mainstay_core::problem::Problem;
 use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
@@ -14,6 +14,7 @@ use mainstay_runner::{Context, Permit};
 use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, SnapshotId, Tags, Vault, VaultError};
 
 use super::rate::Rate;
+use super::reach::differs;
 use super::trouble::{engine_step, vault_problem};
 use super::{Done, Host};
 
@@ -34,7 +35,7 @@ impl Host {
             backups.push(record);
         }
         let changed = if step == Step::BackUpSafety {
-            changed(&vault, &backups, context.state.way_back(context.plan))
+            changed(&vault, context.plan, &backups, context.state.way_back(context.plan))
         } else {
             Ok(None)
         };
@@ -76,13 +77,17 @@ impl Host {
             kind,
         };
         let state = context.state;
-        let backup = self
-            .watching(permit.step(), mount, state, context, |monitor| {
-                vault.backup(&mount.source, &tags, pass, monitor)
-            })
-            .map_err(|e| {
-                engine_step(vault_problem(&format!("the data in {} could not be backed up", mount.name), &e))
-            })?;
+        let backup = match mount.reach {
+            Reach::Archive => self.back_up_through(vault, permit, mount, (&tags, pass), context)?,
+            Reach::Direct => self
+                .watching(permit.step(), mount, state, context, |monitor| {
+                    vault.backup(&mount.source, &tags, pass, monitor)
+                })
+                .map_err(|e| {
+                    let what = format!("the data in {} could not be backed up", mount.name);
+                    engine_step(vault_problem(&what, &e))
+                })?,
+        };
         Ok(BackupRecord {
             mount: mount.name.clone(),
             snapshot: backup.id.to_string(),
@@ -101,16 +106,17 @@ impl Host {
         let (mut files, mut bytes) = (0, 0);
         for record in state.way_back(plan) {
             let (mount, id, safety) = self.restoration(plan, state, record).map_err(engine_step)?;
-            let restored = self
-                .watching(permit.step(), mount, state, context, |monitor| {
-                    vault.replace(&id, &mount.source, &safety, permit.run(), monitor)
-                })
-                .map_err(|e| {
-                    engine_step(vault_problem(
-                        &format!("the data of {} could not be put back", mount.name),
-                        &e,
-                    ))
-                })?;
+            let restored = match mount.reach {
+                Reach::Archive => self.put_back_through(&vault, permit, mount, (&id, &safety), context)?,
+                Reach::Direct => self
+                    .watching(permit.step(), mount, state, context, |monitor| {
+                        vault.replace(&id, &mount.source, &safety, permit.run(), monitor)
+                    })
+                    .map_err(|e| {
+                        let what = format!("the data of {} could not be put back", mount.name);
+                        engine_step(vault_problem(&what, &e))
+                    })?,
+            };
             files += restored.files;
             bytes += restored.bytes;
         }
@@ -141,7 +147,7 @@ impl Host {
     }
 
     /// Runs work of the vault in this thread while its progress is told.
-    fn watching<T>(
+    pub(super) fn watching<T>(
         &self,
         step: Step,
         mount: &DataMount,
@@ -204,6 +210,7 @@ fn unchanged(step: Step) -> Option<bool> {
 /// Whether any mount differs from its cutover backup; `None` where there is none to compare with.
 fn changed(
     vault: &Vault,
+    plan: &Plan,
     safety: &[BackupRecord],
     cutover: &[BackupRecord],
 ) -> Result<Option<bool>, VaultError> {
@@ -212,8 +219,8 @@ fn changed(
     }
     for record in safety {
         let Some(before) = cutover.iter().find(|b| b.mount == record.mount) else { return Ok(Some(true)) };
-        let now = vault.manifest(&record.snapshot.parse()?)?;
-        if !now.same_content(&vault.manifest(&before.snapshot.parse()?)?) {
+        let mount = plan.data.iter().find(|m| m.name == record.mount);
+        if differs(vault, mount, (record, before))? {
             return Ok(Some(true));
         }
     }

@@ -34,6 +34,7 @@ impl Host {
         self.run.write("BACKUP_INFO.txt", info.as_bytes()).map_err(|e| engine_step(e.into()))?;
         let report = report(permit.run(), context.plan, context.state) + &pictures(&self.run);
         self.run.write("report.txt", report.as_bytes()).map_err(|e| engine_step(e.into()))?;
+        self.leave(permit, context);
         Ok(Fact::Nothing)
     }
 }
@@ -107,6 +108,11 @@ fn describe(text: &mut String, record: &BackupRecord, mount: &DataMount, what: &
         quoted(&mount.source),
         record.snapshot
     );
+    if !mount.reach.is_direct() {
+        text.push_str(
+            "\nIts directory was reached through the engine; `docker cp -a` puts files there the same way.\n",
+        );
+    }
 }
 
 /// In single quotes where a shell would make something of it.

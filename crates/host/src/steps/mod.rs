@@ -13,6 +13,7 @@ mod hooks;
 mod images;
 mod judge;
 mod rate;
+mod reach;
 mod still;
 mod trouble;
 

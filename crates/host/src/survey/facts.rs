@@ -73,6 +73,10 @@ pub struct Survey {
     pub engine_local: bool,
     /// Where the engine was reached.
     pub engine_host: String,
+    /// The architecture of the engine's machine.
+    pub engine_architecture: String,
+    /// Room where the state directory is, for copies of what is had through the archive API.
+    pub state: Option<Space>,
     /// How the service can be asked, as far as its configuration tells.
     pub probes: Probes,
 }
@@ -308,6 +312,10 @@ pub struct FileFacts {
 pub struct MountFacts {
     /// What the plan is going to say about it.
     pub mount: DataMount,
+    /// Why it isn't reached directly.
+    pub why: Option<String>,
+    /// Whether how much there is could be found out.
+    pub counted: bool,
     /// Whether it is there.
     pub exists: bool,
     /// Entries that could not be read, up to ten, and why.

@@ -35,6 +35,8 @@ pub use space::{Count, count, free, human};
 pub struct Options {
     /// The directory in which backups are kept; need not exist yet. `None` if that is not on this machine.
     pub repository: Option<PathBuf>,
+    /// The state directory; need not exist yet.
+    pub state: Option<PathBuf>,
 }
 
 /// Gathers the facts about a unit: `unit` names its services in start order, `service` is the one that the
@@ -59,7 +61,7 @@ pub async fn survey(
     for name in &names {
         services.push(service_facts(engine, found, name, compose.as_ref().ok()).await?);
     }
-    let mounts = mounts::survey(engine, &services).await?;
+    let mounts = mounts::survey(engine, &services, true).await?;
     let dependencies = match &compose {
         Ok(resolved) => dependencies::survey(engine, resolved, &names, &found.services).await?,
         Err(_) => Vec::new(),
@@ -78,6 +80,8 @@ pub async fn survey(
         repository: options.repository.as_deref().and_then(|dir| space::free(dir).ok()),
         engine_local: engine.is_local(),
         engine_host: engine.endpoint().host.clone(),
+        engine_architecture: engine.architecture().to_owned(),
+        state: options.state.as_deref().and_then(|dir| space::free(dir).ok()),
     })
 }
 
@@ -97,7 +101,8 @@ pub struct Glance {
 /// Those of the engine.
 pub async fn glance(engine: &Engine, listed: &Listed) -> Result<Glance, Problem> {
     let services = [listed_facts(engine, listed).await?];
-    let mounts = mounts::survey(engine, &services).await?;
+    // Listing is quick: what would have to be fetched isn't counted.
+    let mounts = mounts::survey(engine, &services, false).await?;
     Ok(Glance {
         probes: detect::probes(&services, &listed.service),
         data_bytes: mounts.data.iter().map(|m| m.mount.bytes).sum(),

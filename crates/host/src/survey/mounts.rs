@@ -1,8 +1,8 @@
 //! Which mounts of the unit hold data, how much, and who else uses it.
 //!
 //! Everything that the service can write is data, except what is no file: sockets, devices, `/proc` and the
-//! like. Data that can't be read from this machine, or only while a container runs, is said to be unsupported
-//! rather than left out. Walks through the data, changes nothing.
+//! like. How each place is reached is decided here (`crate::reach`); data that is only there while a container runs is
+//! said to be unsupported rather than left out. Walks through the data, changes nothing.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerSummary, Volume};
 use bollard::query_parameters::ListContainersOptionsBuilder;
-use mainstay_core::plan::{DataMount, MountKind};
+use mainstay_core::plan::{DataMount, MountKind, Reach};
 use mainstay_core::problem::Problem;
 
 use super::facts::{ContainerFacts, ContainerMount, MountFacts, ServiceFacts, Sharer, UnsupportedMount};
 use super::{containers, space};
 use crate::discover::service_of;
 use crate::engine::Engine;
+use crate::reach;
 
 /// Binds of these, or of what is below, belong to the system.
 const SYSTEM: &[&str] = &["/proc", "/sys", "/dev", "/run", "/var/run"];
@@ -46,15 +47,30 @@ enum Sorted {
     NoData,
 }
 
-/// Looks at every mount of the unit.
-pub(super) async fn survey(engine: &Engine, unit: &[ServiceFacts]) -> Result<Mounts, Problem> {
-    let mut data: Vec<DataMount> = Vec::new();
+/// What holds data, and how it was found.
+#[derive(Clone)]
+struct Place {
+    mount: DataMount,
+    /// Why it isn't reached directly.
+    why: Option<String>,
+    /// A container that has it.
+    container: String,
+}
+
+/// Looks at every mount of the unit. `far`: the engine is asked whether a directory is the right one, and what isn't
+/// reached directly is counted; both take time.
+pub(super) async fn survey(engine: &Engine, unit: &[ServiceFacts], far: bool) -> Result<Mounts, Problem> {
+    let mut data: Vec<Place> = Vec::new();
     let mut unsupported: Vec<UnsupportedMount> = Vec::new();
     for service in unit {
-        for mount in service.containers.iter().flat_map(|c| &c.mounts) {
+        let mounts = service.containers.iter().flat_map(|c| c.mounts.iter().map(move |m| (c, m)));
+        for (container, mount) in mounts {
             let volume = volume(engine, mount).await?;
-            match sort(&service.name, mount, volume.as_ref(), engine.root()) {
-                Sorted::Data(found) => merge(&mut data, found),
+            match sort(&service.name, mount, volume.as_ref(), (engine.root(), engine.endpoint().is_unix())) {
+                Sorted::Data(found) => {
+                    let place = place(engine, (container, mount), found, far).await;
+                    merge(&mut data, place);
+                }
                 Sorted::Unsupported(found) if !unsupported.contains(&found) => unsupported.push(found),
                 Sorted::Unsupported(_) | Sorted::NoData => {}
             }
@@ -63,9 +79,12 @@ pub(super) async fn survey(engine: &Engine, unit: &[ServiceFacts]) -> Result<Mou
     drop_nested(&mut data);
     let others = others(engine, unit).await?;
     let mut facts = Vec::with_capacity(data.len());
-    for mount in data {
-        let sharers = sharers(&mount, &others);
-        facts.push(measure(mount, sharers).await?);
+    for place in data {
+        let sharers = sharers(&place.mount, &others);
+        facts.push(match place.mount.reach {
+            Reach::Direct => measure(place, sharers).await?,
+            Reach::Archive => fetch(engine, place, sharers, far).await,
+        });
     }
     Ok(Mounts { data: facts, unsupported })
 }
@@ -80,7 +99,29 @@ async fn volume(engine: &Engine, mount: &ContainerMount) -> Result<Option<Volume
     }
 }
 
-fn sort(service: &str, mount: &ContainerMount, volume: Option<&Volume>, root: &Path) -> Sorted {
+/// Where data is for us.
+async fn place(
+    engine: &Engine,
+    (container, mount): (&ContainerFacts, &ContainerMount),
+    found: DataMount,
+    prove: bool,
+) -> Place {
+    // A bind may go through a symbolic link; the data is where that points to.
+    let real = found.source.canonicalize().unwrap_or_else(|_| found.source.clone());
+    let mounts = (&*container.id, &*container.mounts);
+    let reached = reach::look(engine, mounts, mount, (&real, prove)).await;
+    let source = if reached.reach.is_direct() { real } else { found.source.clone() };
+    let mount = DataMount { source, reach: reached.reach, ..found };
+    Place { mount, why: reached.why, container: container.id.clone() }
+}
+
+/// `root` is where the engine keeps its data; `here` says that the engine may be one of this machine.
+fn sort(
+    service: &str,
+    mount: &ContainerMount,
+    volume: Option<&Volume>,
+    (root, here): (&Path, bool),
+) -> Sorted {
     if !mount.writable {
         return Sorted::NoData;
     }
@@ -93,7 +134,7 @@ fn sort(service: &str, mount: &ContainerMount, volume: Option<&Volume>, root: &P
     };
     let source = match volume {
         Some(volume) => volume_source(volume),
-        None if is_system(&mount.source) => return Sorted::NoData,
+        None if is_system(&mount.source) || here && is_no_file(&mount.source) => return Sorted::NoData,
         None if root.starts_with(&mount.source) => Err("it holds the engine's own data".to_owned()),
         None => Ok(mount.source.clone()),
     };
@@ -101,12 +142,12 @@ fn sort(service: &str, mount: &ContainerMount, volume: Option<&Volume>, root: &P
         Ok(source) => Sorted::Data(DataMount {
             name,
             kind,
-            // A bind may go through a symbolic link; the data is where that points to.
-            source: source.canonicalize().unwrap_or(source),
+            source,
             destination: mount.destination.clone(),
             services: vec![service.to_owned()],
             bytes: 0,
             files: 0,
+            reach: Reach::Direct,
         }),
         Err(reason) => Sorted::Unsupported(UnsupportedMount {
             service: service.to_owned(),
@@ -139,10 +180,10 @@ fn is_anonymous(name: &str) -> bool {
 }
 
 fn is_system(source: &Path) -> bool {
-    if SYSTEM.iter().any(|dir| source.starts_with(dir)) || SYSTEM_FILES.iter().any(|f| source == Path::new(f))
-    {
-        return true;
-    }
+    SYSTEM.iter().any(|dir| source.starts_with(dir)) || SYSTEM_FILES.iter().any(|f| source == Path::new(f))
+}
+
+fn is_no_file(source: &Path) -> bool {
     std::fs::metadata(source).is_ok_and(|meta| {
         let kind = meta.file_type();
         kind.is_socket() || kind.is_block_device() || kind.is_char_device() || kind.is_fifo()
@@ -150,12 +191,12 @@ fn is_system(source: &Path) -> bool {
 }
 
 /// One entry a source, naming every service that uses it.
-fn merge(data: &mut Vec<DataMount>, found: DataMount) {
-    match data.iter_mut().find(|m| m.source == found.source) {
+fn merge(data: &mut Vec<Place>, found: Place) {
+    match data.iter_mut().find(|p| p.mount.source == found.mount.source) {
         Some(known) => {
-            for service in found.services {
-                if !known.services.contains(&service) {
-                    known.services.push(service);
+            for service in found.mount.services {
+                if !known.mount.services.contains(&service) {
+                    known.mount.services.push(service);
                 }
             }
         }
@@ -164,22 +205,24 @@ fn merge(data: &mut Vec<DataMount>, found: DataMount) {
 }
 
 /// A mount below another one is saved with that one; saved twice, it could not be restored as a whole.
-fn drop_nested(data: &mut Vec<DataMount>) {
-    let sources: Vec<PathBuf> = data.iter().map(|m| m.source.clone()).collect();
-    let (inner, mut outer): (Vec<DataMount>, Vec<DataMount>) = std::mem::take(data)
+fn drop_nested(data: &mut Vec<Place>) {
+    let sources: Vec<PathBuf> = data.iter().map(|p| p.mount.source.clone()).collect();
+    let (inner, mut outer): (Vec<Place>, Vec<Place>) = std::mem::take(data)
         .into_iter()
-        .partition(|m| sources.iter().any(|s| m.source != *s && m.source.starts_with(s)));
+        .partition(|p| sources.iter().any(|s| p.mount.source != *s && p.mount.source.starts_with(s)));
     for nested in inner {
-        if let Some(around) = outer.iter_mut().find(|m| nested.source.starts_with(&m.source)) {
+        let around = outer.iter_mut().find(|p| nested.mount.source.starts_with(&p.mount.source));
+        if let Some(Place { mount: around, .. }) = around {
             let new: Vec<String> =
-                nested.services.into_iter().filter(|s| !around.services.contains(s)).collect();
+                nested.mount.services.into_iter().filter(|s| !around.services.contains(s)).collect();
             around.services.extend(new);
         }
     }
     *data = outer;
 }
 
-async fn measure(mut mount: DataMount, sharers: Vec<Sharer>) -> Result<MountFacts, Problem> {
+async fn measure(place: Place, sharers: Vec<Sharer>) -> Result<MountFacts, Problem> {
+    let Place { mut mount, why, .. } = place;
     let source = mount.source.clone();
     let look = move || (source.exists(), space::count(&source), space::free(&source).ok());
     let (exists, count, space) = tokio::task::spawn_blocking(look).await.map_err(|e| {
@@ -190,12 +233,25 @@ async fn measure(mut mount: DataMount, sharers: Vec<Sharer>) -> Result<MountFact
     mount.files = count.files;
     Ok(MountFacts {
         mount,
+        why,
+        counted: true,
         exists,
         unreadable: count.unreadable,
         unreadable_count: count.unreadable_count,
         sharers,
         space,
     })
+}
+
+/// What can be said of data that isn't here.
+async fn fetch(engine: &Engine, place: Place, sharers: Vec<Sharer>, far: bool) -> MountFacts {
+    let Place { mut mount, why, container } = place;
+    let count = if far { reach::count(engine, &container, &mount.destination).await } else { None };
+    let counted = count.is_some();
+    let count = count.unwrap_or_default();
+    (mount.bytes, mount.files) = (count.bytes, count.files);
+    let (unreadable, unreadable_count, space) = (Vec::new(), 0, None);
+    MountFacts { mount, why, counted, exists: true, unreadable, unreadable_count, sharers, space }
 }
 
 /// A container outside the unit, and what it mounts.
@@ -229,7 +285,11 @@ fn sharers(mount: &DataMount, others: &[Other]) -> Vec<Sharer> {
     let uses = |theirs: &ContainerMount| {
         let same_volume =
             mount.kind != MountKind::Bind && theirs.volume.as_deref() == Some(mount.name.as_str());
-        let source = theirs.source.canonicalize().unwrap_or_else(|_| theirs.source.clone());
+        let source = match mount.reach {
+            Reach::Direct => theirs.source.canonicalize().unwrap_or_else(|_| theirs.source.clone()),
+            // Paths of another machine, or as good as that.
+            Reach::Archive => theirs.source.clone(),
+        };
         let overlap = !source.as_os_str().is_empty()
             && theirs.kind != "tmpfs"
             && (source.starts_with(&mount.source) || mount.source.starts_with(&source));

@@ -151,6 +151,7 @@ impl App {
                 .location
                 .path()
                 .map(Path::to_owned),
+            state: Some(self.state.path().to_owned()),
         })
     }
 

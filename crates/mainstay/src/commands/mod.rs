@@ -14,6 +14,7 @@ mod housekeeping;
 mod one_path;
 mod plan;
 mod prune;
+mod put_back_data;
 mod restore;
 mod resume;
 mod rollback;
@@ -37,6 +38,9 @@ pub fn run(cli: Cli) -> u8 {
     }
     if let Command::ConfigSchema = &cli.command {
         return completions::schema();
+    }
+    if let Command::PutBackData { data, list } = &cli.command {
+        return put_back_data::put_back_data(data, list);
     }
     let mut app = match App::new(cli.global) {
         Ok(app) => app,
@@ -76,7 +80,7 @@ fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {
         Command::Prune(args) => prune::prune(app, &args),
         Command::VerifyBackup(args) => verify_backup::verify_backup(app, &args),
         Command::Doctor => doctor::doctor(app),
-        Command::Completions { .. } | Command::ConfigSchema => Ok(DONE),
+        Command::Completions { .. } | Command::ConfigSchema | Command::PutBackData { .. } => Ok(DONE),
     }
 }
 

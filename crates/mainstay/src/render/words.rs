@@ -3,7 +3,7 @@
 use mainstay_core::baseline::{Row, table};
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
 use mainstay_core::plan::{
-    DataMount, FileEdit, Image, Kind, MountKind, Plan, Purpose, Quiesce, Room, ServicePlan,
+    DataMount, FileEdit, Image, Kind, MountKind, Plan, Purpose, Quiesce, Reach, Room, ServicePlan,
 };
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
@@ -313,13 +313,12 @@ fn data_line(mount: &DataMount) -> String {
         MountKind::Anonymous => "anonymous volume",
         MountKind::Bind => "bind mount",
     };
-    format!(
-        "  data      {kind} {} at {}: {} files, {}",
-        mount.name,
-        mount.destination,
-        mount.files,
-        bytes(mount.bytes)
-    )
+    let held = match mount.reach {
+        Reach::Archive if mount.files == 0 => "through the archive API".to_owned(),
+        Reach::Archive => format!("{} files, {}, through the archive API", mount.files, bytes(mount.bytes)),
+        Reach::Direct => format!("{} files, {}", mount.files, bytes(mount.bytes)),
+    };
+    format!("  data      {kind} {} at {}: {held}", mount.name, mount.destination)
 }
 
 /// The diff of an edit; `back` shows it the other way round, for a rollback puts the file back.

@@ -19,6 +19,7 @@ mod lab;
 mod places;
 mod probed;
 mod quiesce;
+mod reach;
 mod refused;
 mod retention;
 mod rolled_back;

@@ -45,7 +45,8 @@ pub(super) struct Before<'a> {
 
 impl Job<'_> {
     /// An unfinished snapshot that goes on from the one that this run made before. `None` if it made none, or none that
-    /// can be used, or if the service runs, or the repository's blocks are cut otherwise than ours.
+    /// can be used, or if the service runs, the source
+    /// can't be read as a directory, or the repository's blocks are cut otherwise than ours.
     pub(super) fn increment(&self) -> Result<Option<(SnapshotFile, Findings)>> {
         let Some((parent, known)) = self.first_pass() else { return Ok(None) };
         let entries = self.look()?;
@@ -72,7 +73,8 @@ impl Job<'_> {
     /// The backup that this run made of the same source, if an increment can be made of it now.
     fn first_pass(&self) -> Option<(&Listed, &Manifest)> {
         let (parent, known) = self.parent.as_ref()?;
-        (self.pass == Pass::Still && parent.tags.run == self.tags.run).then_some((parent, &**known))
+        let read_here = self.mirror.is_none();
+        (read_here && self.pass == Pass::Still && parent.tags.run == self.tags.run).then_some((parent, &**known))
     }
 
     /// Everything that is there now.

@@ -15,6 +15,7 @@ mod killed_restore;
 mod locks;
 mod one_path;
 mod prune;
+mod reached;
 mod reading;
 #[cfg(feature = "remote")]
 mod remote;

@@ -34,11 +34,16 @@ fn data(name: &str, kind: MountKind, source: &str, service: &str) -> DataMount {
         services: vec![service.into()],
         bytes: 0,
         files: 0,
+        reach: Reach::Direct,
     }
 }
 
-fn root() -> &'static Path {
-    Path::new("/var/lib/docker")
+fn root() -> (&'static Path, bool) {
+    (Path::new("/var/lib/docker"), true)
+}
+
+fn place(name: &str, kind: MountKind, source: &str, service: &str) -> Place {
+    Place { mount: data(name, kind, source, service), why: None, container: "one".into() }
 }
 
 #[test]
@@ -90,13 +95,13 @@ fn a_volume_that_binds_a_directory_is_that_directory() {
 #[test]
 fn one_entry_a_source_and_none_inside_another() {
     let mut all = Vec::new();
-    merge(&mut all, data("x", MountKind::Volume, "/v/x", "app"));
-    merge(&mut all, data("x", MountKind::Volume, "/v/x", "worker"));
-    merge(&mut all, data("/v/x/sub", MountKind::Bind, "/v/x/sub", "cron"));
-    merge(&mut all, data("/v/xy", MountKind::Bind, "/v/xy", "app"));
+    merge(&mut all, place("x", MountKind::Volume, "/v/x", "app"));
+    merge(&mut all, place("x", MountKind::Volume, "/v/x", "worker"));
+    merge(&mut all, place("/v/x/sub", MountKind::Bind, "/v/x/sub", "cron"));
+    merge(&mut all, place("/v/xy", MountKind::Bind, "/v/xy", "app"));
     drop_nested(&mut all);
     assert_eq!(all.len(), 2);
-    assert_eq!(all[0].services, ["app", "worker", "cron"]);
+    assert_eq!(all[0].mount.services, ["app", "worker", "cron"]);
 }
 
 #[test]
