@@ -22,4 +22,5 @@ mod room;
 #[cfg(feature = "remote")]
 #[path = "../../../vault/tests/vault/s3.rs"]
 mod s3;
+mod verdicts;
 mod verified;
