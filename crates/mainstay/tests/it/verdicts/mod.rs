@@ -12,6 +12,7 @@ mod report;
 mod trial;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,7 +46,8 @@ fn try_all(cases: &[Case], jobs: usize) -> Vec<(Case, Observed)> {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let trials = [(*case, trial::run(case))];
-                    eprint!("{}", report::table(&trials).split_once('\n').unwrap().1);
+                    let table = report::table(&trials);
+                    let _ = std::io::stderr().write_all(table.split_once('\n').unwrap().1.as_bytes());
                     done.lock().unwrap().extend(trials);
                 }
             });
@@ -85,9 +87,7 @@ fn the_corpus_has_enough_of_both_and_no_name_twice() {
     let good = all().count() - bad;
     assert!(bad >= 20 && good >= 20, "{bad} bad, {good} good");
     assert_eq!(all().map(|case| case.name).collect::<BTreeSet<_>>().len(), bad + good);
-    assert!(
-        bad::CASES.iter().all(|case| case.expected != Verdict::Kept && case.decisive != case::Decisive::None)
-    );
+    assert!(bad::CASES.iter().all(|case| case.expected != Verdict::Kept));
     assert!(good::CASES.iter().all(|case| case.expected == Verdict::Kept));
 }
 
