@@ -6,10 +6,12 @@ use super::case::{BAD, Case, Decisive, IMAGE_ONLY, Verdict};
 use super::project::{Certificate, Project};
 
 /// The number of records is a figure, taken before and after.
-const COUNTED: &str = "[[service.app.check]]\nname = \"records\"\nhttp = \"/records\"\nfigure = \"/count\"\n";
-const INTACT: &str = "[[service.app.check]]\nname = \"intact records\"\nhttp = \"/intact\"\nfigure = true\n";
+const COUNTED: &str =
+    "[[service.app.check]]\nname = \"records\"\nhttp = \"/records\"\nfigure = \"$.count\"\nequal = true\n";
+const INTACT: &str =
+    "[[service.app.check]]\nname = \"intact records\"\nhttp = \"/intact\"\nfigure = true\nequal = true\n";
 const LOGIN: &str = "[[service.app.check]]\nname = \"login\"\nhttp = \"/login\"\nmethod = \"POST\"\n\
-    body = \"name=ada&password=enchantress\"\nfollow = false\nstatus = 303\n";
+    body = \"name=ada&password=enchantress\"\nstatus = 303\n";
 const ONE_PATH: &str = "[[service.app.check]]\nname = \"records\"\nhttp = \"/records\"\nstatus = 200\n";
 
 /// How the proxy of the shop is asked.

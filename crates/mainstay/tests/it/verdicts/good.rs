@@ -7,7 +7,7 @@ use super::project::Project;
 const NEVER_GOOD: &str = "[[service.app.check]]\nname = \"search\"\nhttp = \"/search\"\nstatus = 200\n";
 /// Only wanted, and bad in the new version alone.
 const ONLY_WANTED: &str =
-    "[[service.app.check]]\nname = \"records\"\nwanted = true\nhttp = \"/records\"\nstatus = 200\n";
+    "[[service.app.check]]\nname = \"records\"\nrequired = false\nhttp = \"/records\"\nstatus = 200\n";
 
 /// All of them.
 pub const CASES: &[Case] = &[
@@ -15,7 +15,7 @@ pub const CASES: &[Case] = &[
         name: "rewrites-all-its-data",
         why: "a migration that works changes every byte, and no record is lost",
         to: "2.0.0",
-        settings: "[[service.app.check]]\nname = \"records\"\nhttp = \"/records\"\nfigure = \"/count\"\n",
+        settings: "[[service.app.check]]\nname = \"records\"\nhttp = \"/records\"\nfigure = \"$.count\"\nequal = true\n",
         ..GOOD
     },
     Case {
