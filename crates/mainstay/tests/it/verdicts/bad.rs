@@ -311,9 +311,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "twice-as-slow",
-        why: "every answer takes 400 ms instead of 150, to the end of the window",
-        from: "1.0.0-slow-answers-150",
-        to: "1.1.0-slow-answers-400",
+        why: "every answer takes 600 ms instead of 200, to the end of the window",
+        from: "1.0.0-slow-answers-200",
+        to: "1.1.0-slow-answers-600",
         watch: "20s",
         expected: IMAGE_ONLY,
         decisive: Decisive::WindowEnd,

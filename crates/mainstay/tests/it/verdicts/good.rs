@@ -193,9 +193,9 @@ pub const CASES: &[Case] = &[
     Case { name: "older-tag", why: "a step back that the data allows", from: "1.2.0", to: "1.1.0", ..GOOD },
     Case {
         name: "as-slow-as-before",
-        why: "150 ms an answer, as before the update",
-        from: "1.0.0-slow-answers-150",
-        to: "1.1.0-slow-answers-150",
+        why: "200 ms an answer, as before the update",
+        from: "1.0.0-slow-answers-200",
+        to: "1.1.0-slow-answers-200",
         watch: "14s",
         ..GOOD
     },
