@@ -27,5 +27,6 @@ mod room;
 #[cfg(feature = "remote")]
 #[path = "../../../vault/tests/vault/s3.rs"]
 mod s3;
+mod verdicts;
 mod verified;
 mod watched;
