@@ -322,6 +322,9 @@ impl Judge {
     /// What the end of the window says: figures that are only judged when they last.
     #[must_use]
     pub fn at_the_end(&self, now: Millis) -> Option<Failure> {
+        if let Some((problem, doubt)) = self.checks.iter().find_map(Asked::lasting) {
+            return Some(self.failure(problem, doubt));
+        }
         let rate = self.errors_per_minute(now);
         let lately = self.errors.iter().filter(|at| **at >= now.saturating_sub(now / 3)).count();
         let allowed = ERRORS_A_MINUTE.max(2.0 * self.expected.baseline_errors_per_minute);

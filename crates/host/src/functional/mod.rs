@@ -74,7 +74,7 @@ pub(crate) async fn ask(place: &Place, spec: &Spec) -> Answer {
 async fn answered(place: &Place, spec: &Spec, limit: Duration) -> Answer {
     let began = Instant::now();
     if let Ask::Browser(page) = &spec.ask {
-        return browser::look(place, page).await.unwrap_or_else(bad);
+        return browser::look(place, page, limit).await.unwrap_or_else(bad);
     }
     let came = match &spec.ask {
         Ask::Http(asked) => http::send(place, asked).await.and_then(|reply| {
