@@ -124,7 +124,8 @@ fn bad(detail: String) -> Answer {
 pub fn usual_limit_ms(kind: Kind) -> u64 {
     match kind {
         Kind::Http => 5_000,
-        Kind::Command | Kind::HostCommand | Kind::Browser => 30_000,
+        Kind::Command | Kind::HostCommand => 30_000,
+        Kind::Browser => 60_000,
         Kind::Question => 600_000,
     }
 }

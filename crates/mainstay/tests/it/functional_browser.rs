@@ -76,7 +76,7 @@ fn what_should_be_on_a_page_is_looked_for_while_it_is_watched_too() {
     let shows = "<p id=\"in\">Welcome</p>";
     let leaves = "<p id=\"in\">Welcome</p><script>fetch('/flag').then(r => r.text()).then(t => {
         if (t.includes('out')) document.getElementById('in').remove() })</script>";
-    let lab = site(&[shows, leaves], "browser = \"/\"\nselector = \"#in\"\ntimeout = \"20s\"");
+    let lab = site(&[shows, leaves], "browser = \"/\"\nselector = \"#in\"\nevery = \"1s\"");
     let args: Vec<String> = ["update", &lab.id("web"), "--to", "2", "--yes", "--force", "writable-layer"]
         .map(str::to_owned)
         .into_iter()
