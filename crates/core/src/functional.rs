@@ -127,6 +127,8 @@ pub struct Answer {
     pub complaints: Vec<String>,
     /// It is not asked again: the operator has answered.
     pub last: bool,
+    /// It says nothing about the service: asking was disturbed.
+    pub void: bool,
 }
 
 /// An answer, compared with what was before.

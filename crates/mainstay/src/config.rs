@@ -185,6 +185,7 @@ const KEYS: &[&str] = &[
     "before_backup",
     "after_backup",
     "hook_timeout",
+    "check",
 ];
 
 impl Settings {
@@ -476,9 +477,11 @@ mod tests {
     #[test]
     fn every_key_of_the_schema_is_known_to_the_nearest_key_search() {
         let schema: serde_json::Value = serde_json::from_str(&super::schema()).unwrap();
-        let settings = schema["$defs"]["Settings"]["properties"].as_object().unwrap();
-        for key in settings.keys() {
-            assert!(KEYS.contains(&key.as_str()), "{key}");
+        for (of, known) in [("Settings", KEYS), ("CheckConfig", super::checks::KEYS)] {
+            let keys = schema["$defs"][of]["properties"].as_object().unwrap().keys();
+            for key in keys {
+                assert!(known.contains(&key.as_str()), "{key}");
+            }
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::verdict::{DataDoubt, Tier};
 
 /// What is only wanted holds up a start for so many answers.
 const FAIR_CHANCE: u32 = 3;
+/// So many bad answers at the end of the window are no accident.
+const LASTING: u32 = 2;
 /// The name under which findings of functional checks are known.
 const ID: &str = "functional";
 
@@ -112,6 +114,12 @@ impl Asked {
             return None;
         }
         Some(self.failed(last))
+    }
+
+    /// Whether it is bad at the end of the window: it was not good again, though it had no time to last.
+    pub fn lasting(&self) -> Option<(Problem, DataDoubt)> {
+        let decides = self.expected.required && self.in_a_row >= LASTING;
+        self.failing().filter(|_| decides).map(|last| self.failed(last))
     }
 
     /// Whether it is bad because the time of the start is over. A question has its own time.

@@ -38,6 +38,9 @@ impl Judge {
         if let Some(problem) = self.dependents.values().find_map(Dependent::never_well) {
             return Some(self.failure(problem, self.doubt_by_dependent()));
         }
+        if let Some((problem, doubt)) = self.checks.iter().find_map(Asked::lasting) {
+            return Some(self.failure(problem, doubt));
+        }
         let (figures, before) = (&self.figures, &self.expected.before);
         let lasting = figures.logs.last(now);
         let lasting = lasting.or_else(|| resources::last(figures, before, now));

@@ -36,21 +36,23 @@ const RESTLESS: Duration = Duration::from_secs(5);
 /// How often it is looked whether something is on the page yet.
 const PACE: Duration = Duration::from_millis(100);
 /// So long after the page is complete, what should be on it may still be missing.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(3);
 /// A browser gives up what it loads when an interface of the host comes or goes, as they do where containers start. That
-/// is no fault of the page: it is loaded again, so often at most.
+/// is no fault of the page: it is loaded again.
 const NETWORK_CHANGED: &str = "net::ERR_NETWORK_CHANGED";
-const LOADS: u32 = 6;
+/// After such a change, for others to pass.
+const CALM: Duration = Duration::from_millis(300);
 /// Complaints that are kept.
 const COMPLAINTS: usize = 40;
 
 /// Loads the page and looks at it. The caller bounds the time.
-pub(super) async fn look(place: &Place, browser: &Browser) -> Result<Answer, String> {
+pub(super) async fn look(place: &Place, browser: &Browser, limit: Duration) -> Result<Answer, String> {
     let program = program()?;
     let profile = tempfile::Builder::new().prefix("mainstay-browser-").tempdir();
     let profile = profile.map_err(|error| format!("no directory for the browser's profile: {error}"))?;
     let (url, address) = address(place, &browser.target).await?;
-    let mut words = vec![program.display().to_string()];
+    let mut words = if browser.target.inside() { place_of_its_own(place).await? } else { Vec::new() };
+    words.push(program.display().to_string());
     words.extend(options(profile.path()));
     if let (Some(address), Some(host)) = (address, url.host_str()) {
         words.push(format!("--host-resolver-rules=MAP {host} {}", address.ip()));
@@ -61,14 +63,19 @@ pub(super) async fn look(place: &Place, browser: &Browser) -> Result<Answer, Str
     let began = Instant::now();
     let mut page =
         Page { tools: DevTools::start(&words).await?, complaints: Vec::new(), requests: BTreeMap::new() };
-    let seen = page.look(&url, browser).await;
+    let seen = page.look(&url, browser, limit).await;
     let picture = page.picture().await;
     page.tools.close().await;
     if let (Ok(bytes), Some((run, name))) = (&picture, &place.screenshot) {
         run.write(name, bytes).map_err(|error| format!("the picture can't be kept: {error}"))?;
     }
-    seen?;
     let complaints = page.complaints;
+    if seen.as_ref().err().into_iter().chain(&complaints).any(|what| what.contains(NETWORK_CHANGED)) {
+        let detail =
+            "interfaces of this host came and went all the time: the page could not be loaded".to_owned();
+        return Ok(Answer { detail, void: true, ..Answer::default() });
+    }
+    seen?;
     let mut detail = format!("loaded in {} ms", began.elapsed().as_millis());
     if let Some(first) = complaints.first() {
         detail += &format!(", {} complaints, the first: {first}", complaints.len());
@@ -123,6 +130,20 @@ fn options(profile: &Path) -> Vec<String> {
     options
 }
 
+/// Where the container's network can be entered, the browser is started in it: nothing comes or goes there, and the page
+/// is loaded from where the service is.
+async fn place_of_its_own(place: &Place) -> Result<Vec<String>, String> {
+    if !rustix::process::geteuid().is_root() || !place.engine.is_local() {
+        return Ok(Vec::new());
+    }
+    let container = place.container().await?;
+    let call = place.engine.docker().inspect_container(&container, None);
+    let inspect =
+        place.engine.call("inspect the container", call).await.map_err(|problem| problem.to_string())?;
+    let pid = inspect.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+    Ok(pid.map_or_else(Vec::new, |pid| vec!["nsenter".to_owned(), format!("--net=/proc/{pid}/ns/net")]))
+}
+
 /// The URL, and the address behind its name where DNS isn't to be asked.
 async fn address(place: &Place, target: &Target) -> Result<(Url, Option<SocketAddr>), String> {
     if target.inside() {
@@ -163,23 +184,21 @@ struct Page {
 }
 
 impl Page {
-    async fn look(&mut self, url: &Url, wanted: &Browser) -> Result<(), String> {
+    async fn look(&mut self, url: &Url, wanted: &Browser, patience: Duration) -> Result<(), String> {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             self.tools.call(domain, json!({})).await?;
         }
-        for load in 1.. {
+        let began = Instant::now();
+        loop {
             self.complaints.clear();
             let loaded = self.load(url).await;
-            let disturbed = loaded
-                .as_ref()
-                .err()
-                .into_iter()
-                .chain(&self.complaints)
-                .any(|c| c.contains(NETWORK_CHANGED));
-            if !disturbed || load >= LOADS {
+            let said = loaded.as_ref().err().into_iter().chain(&self.complaints);
+            if !said.into_iter().any(|what| what.contains(NETWORK_CHANGED)) || began.elapsed() > patience / 2
+            {
                 loaded?;
                 break;
             }
+            tokio::time::sleep(CALM).await;
         }
         if let Some(selector) = &wanted.selector {
             let there = format!("document.querySelector({}) !== null", json!(selector));

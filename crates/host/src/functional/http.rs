@@ -30,12 +30,12 @@ pub(super) async fn send(place: &Place, http: &Http) -> Result<Reply, String> {
     if let Some(body) = &http.body {
         request = request.body(body.clone());
     }
-    let mut response = request.send().await.map_err(|error| reason(error))?;
+    let mut response = request.send().await.map_err(reason)?;
     let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let mut body = Vec::new();
     while body.len() < BODY_LIMIT
-        && let Some(piece) = response.chunk().await.map_err(|error| reason(error))?
+        && let Some(piece) = response.chunk().await.map_err(reason)?
     {
         body.extend_from_slice(&piece[..piece.len().min(BODY_LIMIT - body.len())]);
     }
@@ -55,7 +55,7 @@ async fn client(place: &Place, http: &Http) -> Result<(Client, Url), String> {
     let tls =
         if url.scheme() == "https" { probes::tls_client(http.target.ca.as_deref())? } else { no_roots()? };
     let client = builder.tls_backend_preconfigured(tls).build();
-    Ok((client.map_err(|error| reason(error))?, url))
+    Ok((client.map_err(reason)?, url))
 }
 
 /// The URL of a path of the service inside its network, under the name that its neighbours use, and where that is now.

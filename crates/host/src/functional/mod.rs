@@ -74,7 +74,7 @@ pub(crate) async fn ask(place: &Place, spec: &Spec) -> Answer {
 async fn answered(place: &Place, spec: &Spec, limit: Duration) -> Answer {
     let began = Instant::now();
     if let Ask::Browser(page) = &spec.ask {
-        return browser::look(place, page).await.unwrap_or_else(bad);
+        return browser::look(place, page, limit).await.unwrap_or_else(bad);
     }
     let came = match &spec.ask {
         Ask::Http(asked) => http::send(place, asked).await.and_then(|reply| {
@@ -124,7 +124,8 @@ fn bad(detail: String) -> Answer {
 pub fn usual_limit_ms(kind: Kind) -> u64 {
     match kind {
         Kind::Http => 5_000,
-        Kind::Command | Kind::HostCommand | Kind::Browser => 30_000,
+        Kind::Command | Kind::HostCommand => 30_000,
+        Kind::Browser => 60_000,
         Kind::Question => 600_000,
     }
 }

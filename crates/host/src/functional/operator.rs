@@ -32,7 +32,9 @@ impl Question {
 
 /// Asks the operator, and waits: yes, no, or no answer.
 #[derive(Clone)]
-pub struct Operator(Arc<dyn Fn(&Question) -> Option<bool> + Send + Sync>);
+pub struct Operator(Arc<Answering>);
+
+type Answering = dyn Fn(&Question) -> Option<bool> + Send + Sync;
 
 impl Operator {
     /// Who is asked like this. The function may block, and has to return soon after the question is over.

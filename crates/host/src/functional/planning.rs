@@ -95,6 +95,7 @@ async fn planned(place: Place, spec: Spec, name: String, index: usize) -> Planne
     let allowed = |answer: &Answer| answer.figure.zip(bounds.as_ref()).is_none_or(|(f, b)| b.allows(f));
     let before = match &answer {
         None => Before::NotAsked,
+        Some(answer) if answer.void => Before::NotAsked,
         Some(answer) if answer.good && allowed(answer) => Before::Good { figure: answer.figure },
         Some(_) => Before::Bad,
     };

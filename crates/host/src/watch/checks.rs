@@ -81,6 +81,10 @@ impl Source {
             let turn = if self.expected.question { Some(self.turn.lock().await) } else { None };
             let answer = self.asking.ask().await;
             drop(turn);
+            if answer.void {
+                tokio::time::sleep(LESS_EAGER).await;
+                continue;
+            }
             let judged = functional::judge(&self.asking.check, self.measured.as_ref(), answer);
             let (good, last) = (judged.good, judged.last);
             let signal = Signal::Check { name: self.expected.name.clone(), judged };

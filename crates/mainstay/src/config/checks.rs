@@ -27,7 +27,7 @@ pub struct CheckConfig {
     pub name: String,
     /// Whether a failure rolls back (true); else it is reported.
     pub required: Option<bool>,
-    /// How long an answer may take: 5s over HTTP, 30s for commands and pages, 10m for a question.
+    /// How long an answer may take: 5s over HTTP, 30s for commands, 60s for pages, 10m for a question.
     pub timeout: Option<Span>,
     /// How often it is asked while a version is watched; as often as the probes where it is not said, a page every 5m.
     pub every: Option<Span>,
@@ -161,7 +161,6 @@ pub(super) const KEYS: &[&str] = &[
     "at_most",
     "min_ratio",
     "max_ratio",
-    "check",
 ];
 
 /// The keys that say what is asked.

@@ -76,11 +76,14 @@ fn what_should_be_on_a_page_is_looked_for_while_it_is_watched_too() {
     let shows = "<p id=\"in\">Welcome</p>";
     let leaves = "<p id=\"in\">Welcome</p><script>fetch('/flag').then(r => r.text()).then(t => {
         if (t.includes('out')) document.getElementById('in').remove() })</script>";
-    let lab = site(&[shows, leaves], "browser = \"/\"\nselector = \"#in\"\ntimeout = \"20s\"");
+    let lab = site(&[shows, leaves], "browser = \"/\"\nselector = \"#in\"\nevery = \"1s\"");
     let args: Vec<String> = ["update", &lab.id("web"), "--to", "2", "--yes", "--force", "writable-layer"]
         .map(str::to_owned)
         .into_iter()
-        .chain(["--watch", "40s", "--startup", "25s", "--probe-grace", "2s"].map(str::to_owned))
+        .chain(
+            ["--watch", "60s", "--startup", "25s", "--probe-grace", "2s", "--probe-interval", "300ms"]
+                .map(str::to_owned),
+        )
         .collect();
     let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
     running.until_started("watch");

@@ -87,6 +87,17 @@ fn a_check_that_misses_once_in_the_watch_is_reported_and_one_that_lasts_decides(
     assert_eq!(bad(&mut judge, 50_000).problem.what, "the check login fails");
 }
 
+/// A page takes its time: the third look may come too late.
+#[test]
+fn what_was_bad_twice_at_the_end_of_the_window_decides_and_once_does_not() {
+    let mut judge = asked(Mode::Watch, true, false);
+    judge.see(50_000, answer(false, DataDoubt::Possible));
+    assert_eq!(judge.at_the_end(60_000), None);
+    assert_eq!(judge.findings().len(), 1, "but it is told");
+    judge.see(59_000, answer(false, DataDoubt::Possible));
+    assert_eq!(judge.at_the_end(60_000).unwrap().problem.code, "version-check-failed");
+}
+
 #[test]
 fn what_is_only_wanted_never_decides_in_the_watch() {
     let mut judge = asked(Mode::Watch, false, false);
