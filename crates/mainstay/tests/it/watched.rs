@@ -45,7 +45,7 @@ fn warnings(run: &Run) -> Vec<&str> {
 fn a_leak_is_rolled_back_long_before_memory_runs_out() {
     let lab = running("1.0.0");
     let before = lab.now();
-    let run = update(&lab, "1.1.0-leak-1", "24s").expect(4);
+    let run = update(&lab, "1.1.0-leak-1", "36s").expect(4);
     let words = rolled_back(&run, "version-memory");
     assert!(words.contains("rises steadily") && words.contains("before the update: at most"), "{words}");
     assert_eq!(run.tier(), "image-only", "memory is no matter of the data");
@@ -244,7 +244,7 @@ fn a_disk_that_fills_up_while_it_is_watched_is_a_warning() {
     let second =
         |e: &Value| e["event"] == "progress" && e["step"] == "watch" && e["done"].as_u64() >= Some(2_000);
     running.until("the second second of the watch", second);
-    std::fs::write(lab.path("data/filler"), vec![1; 15_700_000]).unwrap();
+    std::fs::write(lab.path("data/filler"), vec![1; 16_300_000]).unwrap();
     let run = running.finish().expect(3);
     assert!(warnings(&run).contains(&"disk-fills-up"), "{run}");
 }
