@@ -18,7 +18,7 @@ use rustic_core::{BackupOptions, ParentOptions, RusticResult, SnapshotOptions, T
 
 use crate::entry::{Entry, What, full_path};
 use crate::error::{Result, VaultError};
-use crate::guard::{call, strictly};
+use crate::guard::{call, caught, strictly};
 use crate::hashing::BLOCK;
 use crate::ids::{Kind, SnapshotId, Tags};
 use crate::lock::Lock;
@@ -164,7 +164,7 @@ impl Job<'_> {
 
     /// Stores a snapshot that is marked as unfinished.
     fn archive(&self) -> Result<(SnapshotFile, Findings)> {
-        if let Some(increment) = self.increment()? {
+        if let Some(increment) = caught("store what has changed", || self.increment())? {
             return Ok(increment);
         }
         match self.unchanged()? {

@@ -55,7 +55,7 @@ fn restic_checks_and_restores_it() {
 /// Only the first pass is there, and it is whole.
 fn first_alone(vault: &Vault, first: &Backup) {
     let listed: Vec<_> = vault.snapshots().unwrap().into_iter().map(|listed| listed.id).collect();
-    assert_eq!(listed, [first.id.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&first.id));
     assert_eq!(files_below(&vault.path().join("snapshots")).len(), 1);
     vault.verify(&first.id, &Unwatched).unwrap();
 }

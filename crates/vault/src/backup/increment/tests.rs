@@ -247,12 +247,12 @@ fn an_increment_is_what_a_whole_pass_would_be() {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         sleep(SETTLED);
         vault.backup(&root, &tags("run", Kind::Live), Pass::Live, &Unwatched).unwrap();
-        for round in 0..3 {
+        for (round, (_, one_more)) in CHANGES.iter().enumerate().take(3) {
             change(&root, &mut random);
             sleep(SETTLED);
             compare(&vault, &root, &tags("run", Kind::Cutover));
             // Its successor goes on from what was changed just now, too.
-            CHANGES[round].1(&root.join("tree 00"), &mut random);
+            one_more(&root.join("tree 00"), &mut random);
             let backup = vault.backup(&root, &tags("run", Kind::Cutover), Pass::Still, &Unwatched).unwrap();
             vault.verify(&backup.id, &Unwatched).unwrap();
             vault.restore_to(&backup.id, &dir.path().join(format!("restored {round}")), &Unwatched).unwrap();
