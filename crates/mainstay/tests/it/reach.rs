@@ -32,14 +32,14 @@ impl Unprivileged {
     }
 
     fn of(lab: Lab) -> Self {
-        // Where everybody may execute it.
+        let mut own = Command::new("chown");
+        own.args(["-R", &format!("{USER}:{USER}"), "--from=0"]).arg(lab.home());
+        bounded(own).success("chown");
+        // Where everybody may execute it, and root's as before: a link is the same file.
         let program = lab.home().join("mainstay");
         std::fs::hard_link(env!("CARGO_BIN_EXE_mainstay"), &program)
             .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_mainstay"), &program).map(drop))
             .unwrap();
-        let mut own = Command::new("chown");
-        own.args(["-R", &format!("{USER}:{USER}"), "--from=0"]).arg(lab.home());
-        bounded(own).success("chown");
         Self { lab, program }
     }
 
