@@ -10,7 +10,7 @@ use mainstay_core::redact;
 
 use super::{Gatherer, Patient, history, memory, mounts, process, secrets, sockets};
 use crate::probes;
-use crate::survey::{self, ContainerFacts};
+use crate::survey::{self, ContainerFacts, LayerFile};
 use crate::watch::read_log;
 
 /// Log lines that are looked at.
@@ -35,7 +35,7 @@ async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Op
         gatherer.surely(history::exits(engine, &facts)),
         gatherer.surely(async { survey::image(engine, &facts.image_id).await.ok().flatten() }),
         gatherer.surely(log(gatherer, &facts)),
-        gatherer.within(async { survey::layer_of(engine, &facts).await.unwrap_or_default() }),
+        gatherer.within(layer(gatherer, patient, &facts)),
         process::user(gatherer, &facts, pid),
         gatherer.blocking(move || pid.and_then(sockets::listeners)),
         gatherer.blocking({
@@ -71,6 +71,15 @@ async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Op
         server: mounts::server(&facts.env),
         name: facts.name.clone(),
     })
+}
+
+/// What it wrote outside its mounts. Listing that can take an engine seconds, and it is no reason for a verdict: left out
+/// where the way back waits.
+async fn layer(gatherer: &Gatherer, patient: &Patient, facts: &ContainerFacts) -> Vec<LayerFile> {
+    if patient.condemned {
+        return Vec::new();
+    }
+    survey::layer_of(&gatherer.engine, facts).await.unwrap_or_default()
 }
 
 /// The engine's own count, where its restarts are recent: events may have been lost.

@@ -253,10 +253,13 @@ fn a_dependency_that_only_the_log_names() {
     let config = "server { listen 8080; location / { proxy_pass http://backend:9000; } }\n";
     let text = format!(
         "services:\n  app:\n    image: {0}\n    restart: always\n    volumes: [\"./app.conf:/etc/nginx/conf.d/app.conf:ro\"]\n  \
-         backend:\n    image: {0}\n    entrypoint: [sh, -c, exit 3]\n",
+         backend:\n    image: {0}\n    entrypoint: [sleep, \"60\"]\n",
         image("NGINX")
     );
-    let lab = begun(Lab::of(&[("compose.yaml", &text), ("app.conf", config)]));
+    let lab = Lab::of(&[("compose.yaml", &text), ("app.conf", config)]);
+    // Made and never started: it has no name in the network yet.
+    lab.compose(&["create", "backend"]).success("create");
+    lab.compose(&["up", "-d", "app"]).success("up");
     says(&first(&lab, "dependency-down", &[]), &["needs backend", "host not found in upstream"]);
 }
 
