@@ -147,7 +147,9 @@ async fn place_of_its_own(place: &Place) -> Result<Vec<String>, String> {
 /// The URL, and the address behind its name where DNS isn't to be asked.
 async fn address(place: &Place, target: &Target) -> Result<(Url, Option<SocketAddr>), String> {
     if target.inside() {
-        let (url, address) = http::inside(place, target).await?;
+        let (mut url, address) = http::inside(place, target).await?;
+        // Browsers insist on TLS for some names, `app` and `dev` among them. Not for this domain.
+        url.set_host(Some(&format!("{}.internal", place.service))).map_err(|error| error.to_string())?;
         return Ok((url, Some(address)));
     }
     let url = Url::parse(&target.at).map_err(|error| format!("the URL can't be understood: {error}"))?;
