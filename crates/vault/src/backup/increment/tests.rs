@@ -23,7 +23,7 @@ fn tags(run: &str, kind: Kind) -> Tags {
 fn job<'a>(vault: &'a Vault, source: &Path, tags: &'a Tags, pass: Pass) -> Job<'a> {
     let source = source.to_owned();
     let parent = vault.parent(&source).unwrap();
-    Job { vault, source, tags, pass, parent, meter: Meter::new(Phase::BackingUp, None) }
+    Job { vault, source, mirror: None, tags, pass, parent, meter: Meter::new(Phase::BackingUp, None) }
 }
 
 /// Numbers that a failed test can be repeated with.
