@@ -81,7 +81,7 @@ impl Probe {
             0 => format!("no good answer {}", describe(place)),
             seconds => format!("no good answer {} for {seconds} s", describe(place)),
         };
-        let apart = place == Place::Outside && others && expected.inside;
+        let apart = place != Place::Inside && others && expected.inside;
         let doubt = if apart { DataDoubt::Unrelated } else { DataDoubt::Possible };
         Some((Problem::new("version-no-answer", what).because(&self.last), doubt))
     }

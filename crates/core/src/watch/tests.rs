@@ -436,6 +436,23 @@ fn what_somebody_does_to_a_dependent_does_not_count() {
 }
 
 #[test]
+fn no_answer_to_a_neighbour_alone_is_no_matter_of_the_data() {
+    let mut expected = expectation(Mode::Watch);
+    expected.neighbour = true;
+    let mut judge = Judge::new(expected);
+    for signal in [Signal::Running { container: app() }, health(true)] {
+        judge.see(0, signal);
+    }
+    for place in [Place::Inside, Place::Outside, Place::Neighbour] {
+        judge.see(0, probe(place, true));
+    }
+    for at in [5_000, 10_000, 15_000] {
+        judge.see(at, probe(Place::Neighbour, false));
+    }
+    assert_eq!(bad(&mut judge, 15_000).cause, Cause::Version(DataDoubt::Unrelated));
+}
+
+#[test]
 fn a_neighbour_that_is_gone_says_nothing_about_the_service() {
     let mut expected = expectation(Mode::Start);
     expected.neighbour = true;

@@ -130,8 +130,8 @@ async fn answers_are_told_with_status_and_time() {
     assert!(answer.ok, "{answer:?}");
     let answer = http("HTTP/1.1 404 No\r\n\r\n", Some(200)).await;
     assert!(!answer.ok && answer.detail.contains("before it was 200"), "{answer:?}");
-    let answer = http("HTTP/1.1 302 Found\r\nLocation: /login?x=y\r\n\r\n", None).await;
-    assert!(answer.ok && answer.detail.starts_with("HTTP 302 to /login in "), "{answer:?}");
+    let answer = http("HTTP/1.1 302 Found\r\nLocation: http://sso.test/login?x=y\r\n\r\n", None).await;
+    assert!(answer.ok && answer.detail.starts_with("HTTP 302 to http://sso.test/login in "), "{answer:?}");
 }
 
 #[tokio::test]

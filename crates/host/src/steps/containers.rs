@@ -172,7 +172,10 @@ async fn start(engine: &Engine, plan: &Plan, service: &str) -> Result<(), Box<Fa
         started.map_err(|problem| match problem.code.as_str() {
             // It answered and refused: entry point, port, device.
             "engine-refused" | "not-on-engine" => {
-                bad_version(Problem { code: "version-start-failed".to_owned(), ..problem })
+                let problem = Problem { code: "version-start-failed".to_owned(), ..problem };
+                bad_version(problem.advise(
+                    "see that the entry point, the ports and the devices that the service names are there",
+                ))
             }
             _ => engine_step(problem),
         })?;

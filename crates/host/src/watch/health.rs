@@ -19,6 +19,9 @@ use crate::engine::Engine;
 
 /// Between two runs of a command while a version comes up.
 const EAGER: Duration = Duration::from_millis(250);
+/// While watching, the engine is late where it takes so many times longer than a probe to call a fault lasting. Its
+/// retries are patience that somebody configured: it isn't overruled for less.
+const LATE: u32 = 4;
 /// The engine's own values where a health check doesn't say them: interval and time limit.
 const USUAL: Duration = Duration::from_secs(30);
 
@@ -64,7 +67,8 @@ fn every(mode: Mode, check: &HealthConfig, limits: Limits) -> Option<Duration> {
     let retries = check.retries.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0).unwrap_or(3);
     let notices = span(check.interval) * retries;
     let interval = Duration::from_millis(limits.probe_interval_ms);
-    (notices > Duration::from_millis(limits.probe_grace_ms) + interval).then_some(interval)
+    let patience = Duration::from_millis(limits.probe_grace_ms) + interval;
+    (notices > patience * LATE).then_some(interval)
 }
 
 /// A setting of a health check, in nanoseconds; 0 stands for the engine's own value.
@@ -126,8 +130,8 @@ mod tests {
             ..HealthConfig::default()
         };
         let of = |check: &HealthConfig| every(Mode::Watch, check, Limits::default());
-        assert_eq!(of(&check(5, 3)), None);
-        assert_eq!(of(&check(6, 3)), Some(Duration::from_secs(5)));
+        assert_eq!(of(&check(20, 3)), None);
+        assert_eq!(of(&check(21, 3)), Some(Duration::from_secs(5)));
         assert_eq!(of(&HealthConfig::default()), Some(Duration::from_secs(5)), "30 s, three times");
         assert_eq!(every(Mode::Start, &check(1, 1), Limits::default()), Some(EAGER));
     }

@@ -1,5 +1,7 @@
 //! How a version is asked: as users do, from inside, from the place of another container; and what needs it.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::lab::process::{Run, Running};
@@ -89,10 +91,21 @@ fn a_certificate_that_goes_wrong_is_the_cause() {
     let mut made = std::process::Command::new(crate::lab::repository().join("lab/ca"));
     made.arg(&other).arg("elsewhere.lab.test");
     crate::lab::process::bounded(made).success("lab/ca");
+    let (certs, own, proxy) = (lab.path("certs"), lab.home().join("own"), lab.container_id("proxy"));
+    std::fs::create_dir(&own).unwrap();
+    let show = |from: &Path| {
+        for name in ["server.pem", "server.key"] {
+            std::fs::copy(from.join(name), certs.join(name)).unwrap();
+        }
+        docker(&["exec", &proxy, "nginx", "-s", "reload"]);
+    };
     for name in ["server.pem", "server.key"] {
-        std::fs::copy(other.join(name), lab.path("certs").join(name)).unwrap();
+        std::fs::copy(certs.join(name), own.join(name)).unwrap();
     }
-    docker(&["exec", &lab.container_id("proxy"), "nginx", "-s", "reload"]);
+    show(&other);
+    // It is the proxy's: the old version would have it as well, so it is put right meanwhile.
+    running.until_started("stop");
+    show(&own);
     let run = running.finish().expect(4);
     let evidence = run.ended()["conclusion"].to_string();
     assert!(evidence.contains("certificate"), "{run}");
