@@ -35,11 +35,13 @@ impl Host {
         let starting = context.state.timings().last().map_or(0, |(_, took)| *took);
         let since = Timestamp(context.begun_at.0 - 1_000 - i64::try_from(starting).unwrap_or(0));
         let end = self.observe(step, Mode::Start, limit, since, context)?;
-        let observations = match end {
-            End::Good(seen) => seen.remarks,
+        let seen = match end {
+            End::Good(seen) => seen,
             End::Bad(failure) => return Err(failure),
             End::Interrupted(_) => return Err(interrupted()),
         };
+        seen.warnings.into_iter().for_each(|finding| context.observe(finding));
+        let observations = seen.remarks;
         let startup_ms = now().since(context.begun_at);
         let downtime_ms = self.downtime();
         self.runtime.block_on(settled(&self.engine, plan, context));

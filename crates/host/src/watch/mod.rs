@@ -3,6 +3,7 @@
 //! Invariant: every source of signals ends with the observation, however that ends. Engine events wake it up;
 //! nothing is slept through. It changes nothing and decides nothing.
 
+mod cgroup;
 mod checks;
 mod containers;
 mod health;

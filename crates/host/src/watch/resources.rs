@@ -3,7 +3,7 @@
 //! Invariant: a reading that fails is no reading. Processes are looked at only where it is certain that they are the
 //! container's: the engine is on this machine, and the process is in the container's control group. It judges nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerInspectResponse, ContainerStatsResponse, HostConfig};
@@ -15,11 +15,12 @@ use mainstay_core::watch::{Mode, Reading, Signal};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
+use super::cgroup::Group;
 use super::{Setup, Subject};
 use crate::engine::Engine;
 use crate::survey;
 
-/// A reading costs the engine some work.
+/// How often it is looked; asking an engine costs it some work.
 const SELDOM: Duration = Duration::from_secs(5);
 const OFTEN: Duration = Duration::from_millis(250);
 /// An engine that gives no figures within this time gives none.
@@ -66,6 +67,36 @@ async fn usage(engine: Engine, subject: Subject, pause: Duration, sender: Sender
     }
 }
 
+/// What a container uses now, by its control group or by its engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Bytes, without caches that can be given back.
+    pub memory: Option<u64>,
+    /// How much there is if it has no limit of its own: the host's.
+    pub memory_limit: Option<u64>,
+    /// Processor time since it was started.
+    pub cpu_nanos: Option<u64>,
+    /// The host's processors.
+    pub processors: Option<u32>,
+    pub pids: Option<u64>,
+    pub pids_limit: Option<u64>,
+}
+
+impl Taken {
+    fn by(stats: ContainerStatsResponse) -> Self {
+        let (memory, cpu) = (stats.memory_stats.unwrap_or_default(), stats.cpu_stats.unwrap_or_default());
+        let pids = stats.pids_stats.unwrap_or_default();
+        Self {
+            memory: survey::memory_used(&memory),
+            memory_limit: memory.limit,
+            cpu_nanos: cpu.cpu_usage.and_then(|usage| usage.total_usage),
+            processors: cpu.online_cpus,
+            pids: pids.current,
+            pids_limit: pids.limit,
+        }
+    }
+}
+
 /// What is known from the last look.
 #[derive(Default)]
 struct Look {
@@ -76,67 +107,69 @@ struct Look {
 
 impl Look {
     async fn readings(&mut self, engine: &Engine, id: &str) -> Vec<Reading> {
-        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
-        let mut stream = std::pin::pin!(engine.docker().stats(id, Some(options)));
-        let Ok(Some(Ok(stats))) = tokio::time::timeout(LIMIT, stream.next()).await else { return Vec::new() };
-        let mut files = self.files(id);
-        if files.is_none() || self.container.is_none() {
+        let mut own = self.own(id);
+        if own.is_none() {
             // Its first process may be another one than at the last look.
             let inspected = engine.call("inspect a container", engine.docker().inspect_container(id, None));
             self.container = inspected.await.ok();
-            files = if engine.is_local() { self.files(id) } else { None };
+            own = if engine.is_local() { self.own(id) } else { None };
         }
+        let files = own.as_ref().and_then(|(process, _)| files(process));
+        let taken = match own.and_then(|(_, group)| group.read()) {
+            Some(taken) => taken,
+            None => ask(engine, id).await.unwrap_or_default(),
+        };
         let host = self.container.as_ref().and_then(|c| c.host_config.clone()).unwrap_or_default();
-        let cpu = self.processor(Instant::now(), &stats, &host);
-        [memory(&stats, &host), cpu, pids(&stats), files].into_iter().flatten().collect()
+        let cpu = self.processor(Instant::now(), &taken, &host);
+        [memory(&taken, &host), cpu, pids(&taken), files].into_iter().flatten().collect()
     }
 
-    fn processor(
-        &mut self,
-        now: Instant,
-        stats: &ContainerStatsResponse,
-        host: &HostConfig,
-    ) -> Option<Reading> {
-        let cpu = stats.cpu_stats.as_ref()?;
-        let total = cpu.cpu_usage.as_ref()?.total_usage?;
+    /// Its first process and its control group, if both are on this machine and its own.
+    fn own(&self, id: &str) -> Option<(PathBuf, Group)> {
+        let pid = self.container.as_ref()?.state.as_ref()?.pid.filter(|pid| *pid > 0)?;
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let group = Group::of(&process, Path::new("/sys/fs/cgroup"), id)?;
+        Some((process, group))
+    }
+
+    fn processor(&mut self, now: Instant, taken: &Taken, host: &HostConfig) -> Option<Reading> {
+        let total = taken.cpu_nanos?;
         let (then, before) = self.cpu.replace((now, total))?;
-        let allowed = allowed_processors(host, cpu.online_cpus.unwrap_or(1));
-        let spent = std::time::Duration::from_nanos(total.checked_sub(before)?).as_secs_f64();
+        let allowed = allowed_processors(host, taken.processors.unwrap_or(1));
+        let spent = Duration::from_nanos(total.checked_sub(before)?).as_secs_f64();
         let share = 1_000.0 * spent / ((now - then).as_secs_f64() * allowed);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut to what fits")]
         let used = share.clamp(0.0, 1e6) as u64;
         Some(Reading { resource: Resource::Cpu, used, limit: 1_000 })
     }
-
-    /// The file descriptors of its first process.
-    fn files(&self, id: &str) -> Option<Reading> {
-        let pid = self.container.as_ref()?.state.as_ref()?.pid.filter(|pid| *pid > 0)?;
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        let group = std::fs::read_to_string(process.join("cgroup")).ok()?;
-        if !group.contains(id) {
-            return None;
-        }
-        let used = u64::try_from(std::fs::read_dir(process.join("fd")).ok()?.count()).ok()?;
-        let limits = std::fs::read_to_string(process.join("limits")).unwrap_or_default();
-        Some(Reading { resource: Resource::Files, used, limit: open_files(&limits) })
-    }
 }
 
-/// Without a limit of its own the engine names the host's memory.
-fn memory(stats: &ContainerStatsResponse, host: &HostConfig) -> Option<Reading> {
-    let stats = stats.memory_stats.as_ref()?;
+async fn ask(engine: &Engine, id: &str) -> Option<Taken> {
+    let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+    let mut stream = std::pin::pin!(engine.docker().stats(id, Some(options)));
+    tokio::time::timeout(LIMIT, stream.next()).await.ok()??.ok().map(Taken::by)
+}
+
+/// The file descriptors of a process.
+fn files(process: &Path) -> Option<Reading> {
+    let used = u64::try_from(std::fs::read_dir(process.join("fd")).ok()?.count()).ok()?;
+    let limits = std::fs::read_to_string(process.join("limits")).unwrap_or_default();
+    Some(Reading { resource: Resource::Files, used, limit: open_files(&limits) })
+}
+
+/// Without a limit of its own the host's memory is the limit.
+fn memory(taken: &Taken, host: &HostConfig) -> Option<Reading> {
     let own = host.memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
     Some(Reading {
         resource: Resource::Memory,
-        used: survey::memory_used(stats)?,
-        limit: own.or(stats.limit).filter(|limit| *limit < NO_LIMIT).unwrap_or(0),
+        used: taken.memory?,
+        limit: own.or(taken.memory_limit).filter(|limit| *limit < NO_LIMIT).unwrap_or(0),
     })
 }
 
-fn pids(stats: &ContainerStatsResponse) -> Option<Reading> {
-    let pids = stats.pids_stats.as_ref()?;
-    let limit = pids.limit.filter(|limit| *limit < NO_LIMIT).unwrap_or(0);
-    Some(Reading { resource: Resource::Pids, used: pids.current?, limit })
+fn pids(taken: &Taken) -> Option<Reading> {
+    let limit = taken.pids_limit.filter(|limit| *limit < NO_LIMIT).unwrap_or(0);
+    Some(Reading { resource: Resource::Pids, used: taken.pids?, limit })
 }
 
 /// How many processors' time the container may have.
@@ -186,8 +219,8 @@ async fn rooms(mounts: Vec<DataMount>, pause: Duration, sender: Sender<Signal>) 
 mod tests {
     use super::*;
 
-    fn stats(text: serde_json::Value) -> ContainerStatsResponse {
-        serde_json::from_value(text).unwrap()
+    fn stats(text: serde_json::Value) -> Taken {
+        Taken::by(serde_json::from_value(text).unwrap())
     }
 
     #[test]

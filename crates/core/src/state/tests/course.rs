@@ -366,7 +366,7 @@ fn what_was_seen_is_of_the_version_that_runs_since() {
         let mut run = Run::new(Plan { measure: true, ..update() });
         run.finish(|step| match step {
             TakeBaseline => {
-                let measured = Box::new(Measured { figures: Vec::new(), sample: sample(1.0) });
+                let measured = Box::new(Measured { sample: sample(1.0), ..Measured::default() });
                 Outcome::Done { fact: Fact::Measured { measured } }
             }
             Watch => watched.clone(),

@@ -68,7 +68,7 @@ fn what_is_only_wanted_gets_a_fair_chance_and_a_warning() {
         judge.see(at, answer(false, DataDoubt::Certain));
     }
     assert_eq!(judge.judge(3), Judgement::Good);
-    let findings = judge.findings();
+    let findings = judge.warnings(60_000);
     assert_eq!((findings.len(), findings[0].severity), (1, Severity::Warning));
 }
 
@@ -80,7 +80,7 @@ fn a_check_that_misses_once_in_the_watch_is_reported_and_one_that_lasts_decides(
     judge.see(3_000, answer(true, DataDoubt::Possible));
     assert_eq!(judge.judge(30_000), Judgement::Good);
     assert!(judge.remarks(30_000).iter().any(|r| r.contains("login failed 1 time(s)")));
-    assert_eq!(judge.findings(), []);
+    assert_eq!(judge.warnings(60_000), []);
     for at in [40_000, 45_000, 50_000] {
         judge.see(at, answer(false, DataDoubt::Possible));
     }
@@ -93,7 +93,7 @@ fn what_was_bad_twice_at_the_end_of_the_window_decides_and_once_does_not() {
     let mut judge = asked(Mode::Watch, true, false);
     judge.see(50_000, answer(false, DataDoubt::Possible));
     assert_eq!(judge.at_the_end(60_000), None);
-    assert_eq!(judge.findings().len(), 1, "but it is told");
+    assert_eq!(judge.warnings(60_000).len(), 1, "but it is told");
     judge.see(59_000, answer(false, DataDoubt::Possible));
     assert_eq!(judge.at_the_end(60_000).unwrap().problem.code, "version-check-failed");
 }
@@ -123,7 +123,7 @@ fn the_operator_s_no_decides_at_once_if_it_is_required() {
     let mut judge = asked(Mode::Start, false, true);
     judge.see(1, final_answer(false));
     assert_eq!(judge.judge(1), Judgement::Good);
-    assert_eq!(judge.findings().len(), 1);
+    assert_eq!(judge.warnings(60_000).len(), 1);
 }
 
 fn planned(figure: Option<Bounds>, kind: Kind) -> Check {
