@@ -1,14 +1,15 @@
 //! The corpus: updates with the verdict that is right, tried with the real command on the real engine.
 //!
 //! Invariant: a case is data, and its limits are settings that an operator has, too; nothing of mainstay knows that
-//! it is tried. [`the_whole_corpus`] is what `script/verdicts` runs; the other tests are a sample of the same cases,
-//! for every change. What it does not do: explain. Why a verdict is right stands in the case.
+//! it is tried. [`the_whole_corpus`] is what `script/verdicts` runs; [`sample`] is a part of it for every change.
+//! What it does not do: explain. Why a verdict is right stands in the case.
 
 mod bad;
 mod case;
 mod good;
 mod project;
 mod report;
+mod sample;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -90,28 +91,4 @@ fn the_corpus_has_enough_of_both_and_no_name_twice() {
     assert_eq!(all().map(|case| case.name).collect::<BTreeSet<_>>().len(), bad + good);
     assert!(bad::CASES.iter().all(|case| case.expected != Verdict::Kept));
     assert!(good::CASES.iter().all(|case| case.expected == Verdict::Kept));
-}
-
-/// A sample for every change. What `rolled_back.rs` and `kept.rs` look at more closely is not in it.
-macro_rules! sample {
-    ($($test:ident: $case:literal),* $(,)?) => {
-        $(#[test] fn $test() { right($case); })*
-    };
-}
-
-sample! {
-    a_missing_library: "missing-library",
-    a_program_for_another_machine: "wrong-architecture",
-    a_user_who_may_not_write: "may-not-write-its-data",
-    newer_data_is_refused: "refuses-newer-data",
-    a_dependency_that_is_not_there: "dependency-refused",
-    a_certificate_of_another_name: "certificate-of-another-name",
-    only_users_see_the_500: "healthy-but-500-outside",
-    one_restart_and_then_fine: "one-restart-then-fine",
-    a_burst_of_warnings: "burst-of-warnings-at-start",
-    a_health_flap: "health-flap",
-    a_worker_without_ports: "worker-without-ports",
-    harmless_lines_that_look_bad: "harmless-lines-that-look-bad",
-    a_redirect_to_the_login: "redirects-to-login",
-    a_dependency_that_comes_late: "dependency-comes-late",
 }
