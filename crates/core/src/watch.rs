@@ -1,16 +1,12 @@
 //! Judges one version of a service while it starts and while it is watched.
 //!
 //! Invariant: the verdict is a function of the signals seen and the time alone; a signal that was bad before
-//! the update never counts: only probes that answered then are asked, and figures are compared with those from before. It observes nothing itself, and
-//! does not choose how far a rollback reaches: it says what the evidence says about the data
-//! ([`DataDoubt`]), and [`crate::state`] decides.
+//! the update never counts: only probes that answered then are asked, and figures are compared with those from
+//! before. It observes nothing itself, and does not choose how far a rollback reaches: it says what the evidence
+//! says about the data ([`DataDoubt`]), and [`crate::state`] decides.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::baseline::Sample;
-use crate::functional::Judged;
 use crate::problem::Problem;
 use crate::redflags::Flag;
 use crate::verdict::{Cause, DataDoubt, Failure};
@@ -18,17 +14,20 @@ use crate::verdict::{Cause, DataDoubt, Failure};
 mod check;
 mod container;
 mod dependent;
+mod expectation;
 mod figures;
 mod lasting;
 mod latency;
 mod logs;
 mod probe;
 mod resources;
+mod signal;
 #[cfg(test)]
 mod tests;
 mod trend;
 
 pub use check::ExpectedCheck;
+pub use expectation::{Expectation, Expected, Mode, Restart};
 
 use check::Asked;
 use container::Container;
@@ -39,6 +38,7 @@ use probe::Probe;
 pub use figures::Figures;
 pub use logs::{LogRules, Patterns};
 pub use resources::Reading;
+pub use signal::{Place, Signal};
 
 /// How many telling log lines are kept as evidence.
 const KEPT_LINES: usize = 8;
@@ -47,185 +47,6 @@ const SETTLED_MS: u64 = 5_000;
 
 /// Milliseconds since the observation began, from a clock that never jumps.
 pub type Millis = u64;
-
-/// What is being judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It was just started and has to come up.
-    Start,
-    /// It works and has to go on working.
-    Watch,
-}
-
-/// What the service is expected to do, and how patient to be.
-#[derive(Clone, Debug)]
-pub struct Expectation {
-    /// What is being judged.
-    pub mode: Mode,
-    /// The containers of the unit.
-    pub containers: Vec<Expected>,
-    /// Whether somebody asks from inside the network.
-    pub inside: bool,
-    /// Whether somebody asks as users do.
-    pub outside: bool,
-    /// What else is asked.
-    pub checks: Vec<ExpectedCheck>,
-    /// Whether somebody asks from the place of another container.
-    pub neighbour: bool,
-    /// Containers that need the unit and have to go on working.
-    pub dependents: Vec<Expected>,
-    /// How long a version may take to come up, in milliseconds.
-    pub startup_ms: u64,
-    /// How long a probe or the health may be bad before that decides, in milliseconds.
-    pub grace_ms: u64,
-    /// How long it is watched, in milliseconds.
-    pub watch_ms: u64,
-    /// An answer that takes longer is reported.
-    pub answer_ms: u64,
-    /// What was normal before the update.
-    pub before: Sample,
-    /// What the configuration says about log lines.
-    pub patterns: Patterns,
-}
-
-/// One container of the unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// Its name.
-    pub name: String,
-    /// Whether it has a health check.
-    pub health_check: bool,
-    /// What the engine does when it exits.
-    pub restart: Restart,
-}
-
-/// The engine's restart policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Restart {
-    /// It stays down.
-    Never,
-    /// It is started again unless it exited with 0.
-    OnFailure,
-    /// It is started again.
-    Always,
-}
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// From another place in the service's network.
-    Inside,
-    /// As users do.
-    Outside,
-    /// From the place of another container.
-    Neighbour,
-}
-
-/// Something that was observed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Signal {
-    /// The engine says that it runs, since so many milliseconds.
-    Running {
-        /// Which container.
-        container: String,
-    },
-    /// Its process ended.
-    Exited {
-        /// Which container.
-        container: String,
-        /// Its exit code.
-        code: i64,
-    },
-    /// Somebody sent it a signal: its next exit is no crash.
-    Killed {
-        /// Which container.
-        container: String,
-    },
-    /// The kernel killed a process of it for want of memory.
-    OutOfMemory {
-        /// Which container.
-        container: String,
-    },
-    /// The engine could not start it.
-    StartFailed {
-        /// Which container.
-        container: String,
-        /// What the engine says.
-        error: String,
-    },
-    /// It is gone: removed by somebody else.
-    Gone {
-        /// Which container.
-        container: String,
-    },
-    /// The health check, of the engine's or run by us.
-    Health {
-        /// Which container.
-        container: String,
-        /// Whether it was good.
-        healthy: bool,
-        /// The output of the check, shortened.
-        output: String,
-    },
-    /// One run of its health check, for the evidence; what the run means is [`Signal::Health`].
-    Checked {
-        /// Which container.
-        container: String,
-        /// Exit code and output, shortened.
-        outcome: String,
-    },
-    /// A probe was answered, or not.
-    Probe {
-        /// Who asked.
-        place: Place,
-        /// Whether the answer is as good as before the update.
-        ok: bool,
-        /// From the question to the answer, or until it was clear that none comes.
-        millis: Millis,
-        /// The answer, for people.
-        detail: String,
-        /// What is worth a remark although the answer is good.
-        remark: Option<String>,
-    },
-    /// A probe could not be asked, for a reason that is not the service's.
-    Unaskable {
-        /// From where it would have been asked.
-        place: Place,
-        /// Why it was not.
-        why: String,
-    },
-    /// A functional check was answered.
-    Check {
-        /// Its name.
-        name: String,
-        /// The answer, compared with what was before.
-        judged: Judged,
-    },
-    /// A line of its log.
-    Log {
-        /// Which container.
-        container: String,
-        /// The line.
-        line: String,
-    },
-    /// What it uses up.
-    Usage {
-        /// Which container.
-        container: String,
-        /// One a resource.
-        readings: Vec<Reading>,
-    },
-    /// The disk that a mount lies on.
-    Room {
-        /// The mount's name in the plan.
-        mount: String,
-        /// Bytes that are taken, or that the service may not take.
-        used: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-}
 
 /// How far a version has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

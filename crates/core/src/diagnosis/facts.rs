@@ -15,6 +15,8 @@ pub struct Facts {
     pub condemned: bool,
     /// Whether that was because it comes near its memory limit.
     pub short_of_memory: bool,
+    /// Whether that was because it answers too slowly: then it does answer, if later than a diagnosis waits.
+    pub slow: bool,
     /// Whether the engine said in time which containers there are.
     pub listed: bool,
     /// The containers of its unit, as far as they could be looked at.

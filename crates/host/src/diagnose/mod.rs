@@ -50,6 +50,8 @@ pub struct Patient {
     pub condemned: bool,
     /// Whether that was because it comes near its memory limit.
     pub short_of_memory: bool,
+    /// Whether that was because it answers too slowly.
+    pub slow: bool,
     /// Whether somebody saw it run out of memory; engines forget that at the next start.
     pub out_of_memory: bool,
     /// Log lines that were seen already, should the log itself not come in time.
@@ -70,6 +72,7 @@ impl Patient {
             before,
             condemned: false,
             short_of_memory: false,
+            slow: false,
             out_of_memory: false,
             heard: Vec::new(),
         }
@@ -88,6 +91,7 @@ impl Patient {
             before: Some(run.to_owned()),
             condemned: true,
             short_of_memory: failure.problem.code.starts_with("version-memory"),
+            slow: failure.problem.code == "version-slow",
             out_of_memory: failure.problem.code == "version-out-of-memory",
             heard: failure
                 .evidence
@@ -174,6 +178,7 @@ pub async fn gather(engine: &Engine, patient: &Patient, limit: Duration) -> Fact
         service: patient.service.clone(),
         condemned: patient.condemned,
         short_of_memory: patient.short_of_memory,
+        slow: patient.slow,
         listed: others.is_some(),
         neighbours: neighbours::of(patient, others.as_deref().unwrap_or_default()),
         proxy: ports::proxy(patient, &own, others.as_deref().unwrap_or_default()),

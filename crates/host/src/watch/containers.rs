@@ -12,12 +12,14 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
 use mainstay_core::problem::Problem;
 use mainstay_core::redact;
+use mainstay_core::time::Timestamp;
 use mainstay_core::watch::{Expected, Mode, Restart, Signal};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::{Setup, Subject};
 use crate::engine::{Engine, is_not_found};
+use crate::steps::now;
 
 /// Without any event, the containers are looked at this often all the same.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
@@ -49,10 +51,18 @@ pub(super) fn spawn(
 ) {
     let all = setup.subjects.iter().chain(dependents);
     let trackers = all.map(|s| Tracker::new(s, setup.mode)).collect();
-    sources.spawn(follow(setup.engine.clone(), trackers, sender.clone()));
+    let since = (setup.mode == Mode::Start).then_some(setup.since);
+    sources.spawn(follow(setup.engine.clone(), trackers, since, sender.clone()));
 }
 
-async fn follow(engine: Engine, mut trackers: Vec<Tracker>, sender: Sender<Signal>) {
+/// Follows the events, and looks at the containers after each. `since` is when they were started: the code of an exit
+/// that came before this could listen is only in the event.
+async fn follow(
+    engine: Engine,
+    mut trackers: Vec<Tracker>,
+    since: Option<Timestamp>,
+    sender: Sender<Signal>,
+) {
     let ids: Vec<String> = trackers.iter().map(|t| t.subject.container.id.clone()).collect();
     let events = ["oom", "die", "start", "health_status", "kill", "destroy"].map(str::to_owned).to_vec();
     loop {
@@ -61,8 +71,12 @@ async fn follow(engine: Engine, mut trackers: Vec<Tracker>, sender: Sender<Signa
             ("container".to_owned(), ids.clone()),
             ("event".to_owned(), events.clone()),
         ]);
-        let options = EventsOptionsBuilder::default().filters(&filters).build();
-        let mut stream = std::pin::pin!(engine.docker().events(Some(options)));
+        let mut options = EventsOptionsBuilder::default().filters(&filters);
+        if let Some(since) = since {
+            options = options.since(&(since.0 / 1000).to_string());
+        }
+        let listening = now();
+        let mut stream = std::pin::pin!(engine.docker().events(Some(options.build())));
         loop {
             // The stream is polled first, so that it listens before the containers are looked at.
             let event = tokio::time::timeout(Duration::from_millis(1), stream.next()).await;
@@ -77,7 +91,8 @@ async fn follow(engine: Engine, mut trackers: Vec<Tracker>, sender: Sender<Signa
             };
             match event {
                 Ok(Some(Ok(event))) => {
-                    for signal in trackers.iter_mut().filter_map(|t| t.event(&event)) {
+                    let old = event.time_nano.is_some_and(|at| at / 1_000_000 < listening.0);
+                    for signal in trackers.iter_mut().filter_map(|t| t.event(&event, old)) {
                         if sender.send(signal).await.is_err() {
                             return;
                         }
@@ -148,12 +163,14 @@ impl Tracker {
         self.subject.container.name.clone()
     }
 
-    fn event(&mut self, event: &EventMessage) -> Option<Signal> {
+    /// A signal that was sent before anybody listened belongs to an end of before: it excuses no exit of now.
+    fn event(&mut self, event: &EventMessage, old: bool) -> Option<Signal> {
         let actor = event.actor.as_ref()?;
         if actor.id.as_deref() != Some(&self.subject.container.id) {
             return None;
         }
         match event.action.as_deref()? {
+            "kill" if old => None,
             "oom" => {
                 self.oom_told = true;
                 Some(Signal::OutOfMemory { container: self.name() })

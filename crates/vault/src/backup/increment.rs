@@ -74,7 +74,8 @@ impl Job<'_> {
     fn first_pass(&self) -> Option<(&Listed, &Manifest)> {
         let (parent, known) = self.parent.as_ref()?;
         let read_here = self.mirror.is_none();
-        (read_here && self.pass == Pass::Still && parent.tags.run == self.tags.run).then_some((parent, &**known))
+        (read_here && self.pass == Pass::Still && parent.tags.run == self.tags.run)
+            .then_some((parent, &**known))
     }
 
     /// Everything that is there now.

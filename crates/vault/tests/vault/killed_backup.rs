@@ -187,7 +187,11 @@ fn kill_backups(start: fn(&mut Shop) -> Child) {
             let found = files_below(&shop.place.vault.path().join(kind));
             found.iter().filter(|path| !is_half(path)).count()
         };
-        assert_eq!(whole_ones("snapshots"), shop.listed().len(), "the next backup removes the unfinished one");
+        assert_eq!(
+            whole_ones("snapshots"),
+            shop.listed().len(),
+            "the next backup removes the unfinished one"
+        );
         assert_eq!(whole_ones("locks"), 0, "and its lock");
         shop.prune();
         shop.is_tidy();

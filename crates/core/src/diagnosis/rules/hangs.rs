@@ -5,7 +5,8 @@ use crate::diagnosis::telling_lines;
 
 pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
     let inside = facts.inside.as_ref().filter(|i| !i.ok && i.connects && i.status.is_none())?;
-    let container = facts.asked().filter(|_| inside.detail.starts_with("no answer"))?;
+    let silent = inside.detail.starts_with("no answer") && !facts.slow;
+    let container = facts.asked().filter(|_| silent)?;
     let lines = telling_lines(&container.log, 2);
     Some(
         Diagnosis::new(format!(
