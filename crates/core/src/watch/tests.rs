@@ -1,4 +1,5 @@
 use super::*;
+use crate::baseline::Sample;
 
 mod checks;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::finding::Severity;
-use crate::functional::{Before, Bounds, Check, Kind};
+use crate::functional::{Before, Bounds, Check, Judged, Kind};
 use crate::step::Step;
 use crate::verdict::Tier;
 
