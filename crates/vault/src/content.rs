@@ -4,6 +4,7 @@
 //! with the same attributes, and nothing else is. That the content is right too, `readback` proves. Repairs nothing.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -185,6 +186,11 @@ impl<'a> Content<'a> {
         let path = || Some(self.vault.pack_path(pack));
         let file = self.vault.open_pack(pack).map_err(|error| damaged(&self.id, &error, path()))?;
         Ok(Counted { file, meter })
+    }
+
+    /// How long a pack file is, where it lies on this machine.
+    pub(crate) fn pack_length(&self, pack: &PackId) -> Option<u64> {
+        fs::metadata(self.vault.pack_path(pack)).ok().map(|meta| meta.len())
     }
 
     fn must_fit(&self, pack: &PackId, fits: bool) -> Result<()> {

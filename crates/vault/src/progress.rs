@@ -101,6 +101,12 @@ impl Meter {
         self.total.store(total.unwrap_or(UNKNOWN), Relaxed);
     }
 
+    /// So many more bytes are to come in this phase, as far as that is known.
+    pub(crate) fn expect(&self, rest: Option<u64>) {
+        let total = rest.map(|rest| self.bytes.load(Relaxed) + rest);
+        self.total.store(total.unwrap_or(UNKNOWN), Relaxed);
+    }
+
     pub(crate) fn bytes(&self, count: u64) {
         self.bytes.fetch_add(count, Relaxed);
     }
@@ -154,4 +160,20 @@ pub(crate) fn watched<T>(
         result
     })
     .inspect(|_| monitor.progress(meter.progress()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_come_is_counted_from_where_the_phase_is() {
+        let meter = Meter::new(Phase::ReadingBack, None);
+        meter.bytes(10);
+        assert_eq!(meter.progress().bytes_total, None);
+        meter.expect(Some(5));
+        assert_eq!(meter.progress().bytes_total, Some(15));
+        meter.expect(None);
+        assert_eq!(meter.progress().bytes_total, None, "of a remote repository nobody knows");
+    }
 }

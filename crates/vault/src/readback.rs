@@ -84,6 +84,7 @@ impl Content<'_> {
             needed.iter().filter(|pack| !proven.has_pack(pack)).map(|pack| (*pack, Vec::new())).collect();
         self.plan(&regular, proven, &mut work)?;
         let work: Vec<_> = work.into_iter().collect();
+        meter.expect(work.iter().map(|(pack, _)| self.pack_length(pack)).sum());
         let read = Mutex::new(HashMap::new());
         let buffers = Mutex::new(Vec::new());
         parallel::for_each(&work, meter, |(pack, wanted)| {

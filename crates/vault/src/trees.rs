@@ -9,13 +9,15 @@ use std::sync::Arc;
 use rustic_core::repofile::Tree;
 use rustic_core::{IndexedFullStatus, Repository, RusticResult, TreeId};
 
-/// About 200 MB of memory. Beyond, trees are read again.
-const MOST_NODES: usize = 300_000;
+/// About 35 MB of memory. Where there are more, trees are read again: keeping a part would save little, and cost memory
+/// just where much is needed.
+const MOST_NODES: usize = 50_000;
 
 /// What was read so far.
 #[derive(Debug, Default)]
 pub(crate) struct Trees {
     known: HashMap<TreeId, Arc<Tree>>,
+    /// Of all trees that were read, kept or not.
     nodes: usize,
 }
 
@@ -30,9 +32,11 @@ impl Trees {
             return Ok(known.clone());
         }
         let tree = Arc::new(repository.get_tree(id)?);
-        if self.nodes + tree.nodes.len() <= MOST_NODES {
-            self.nodes += tree.nodes.len();
+        self.nodes += tree.nodes.len();
+        if self.nodes <= MOST_NODES {
             self.known.insert(*id, tree.clone());
+        } else {
+            self.known = HashMap::new();
         }
         Ok(tree)
     }
