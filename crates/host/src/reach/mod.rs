@@ -1,6 +1,6 @@
 //! Data that this process can't read as a directory: had, and put back, through the engine's archive API.
 //!
-//! Invariant: what is made on the engine carries the run's label and is removed with it ([`sweep`]); a container that
+//! Invariant: what is made on the engine carries the run's label and is removed with it (`sweep`); a container that
 //! only reads has the data mounted read-only and is never started. What is put back is made by this very program,
 //! which is sent along with the few libraries that it needs, so that nothing depends on what the service's image holds.
 //! Decides neither how data is reached (`mainstay_core::reach`) nor what has to be put back (the vault).
