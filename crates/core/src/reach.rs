@@ -1,8 +1,8 @@
 //! How data is reached: as a directory of this machine, or through the engine's archive API.
 //!
 //! Invariant: a directory is taken for the engine's only if the engine is asked through a socket of this machine and
-//! says the same of it as this machine does; the same path on two machines, or in two mount namespaces, is not the
-//! same data. Pure: whoever looks, looks elsewhere.
+//! says nothing else of it than this machine does; the same path on two machines, or in two mount namespaces, is not
+//! the same data. Pure: whoever looks, looks elsewhere.
 
 use crate::plan::Reach;
 

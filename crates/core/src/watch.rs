@@ -98,6 +98,9 @@ pub struct Judge {
     /// The first line that the configuration says no good version prints.
     fatal: Option<String>,
     figures: Figures,
+    /// Whether everything but the functional checks was seen once, and since when something of that is missing again.
+    came_up: bool,
+    missing_since: Option<Millis>,
     decided: Option<Box<Failure>>,
 }
 
@@ -126,6 +129,8 @@ impl Judge {
             flags: Vec::new(),
             fatal: None,
             figures,
+            came_up: false,
+            missing_since: None,
             decided: None,
         }
     }
@@ -158,7 +163,7 @@ impl Judge {
             Signal::Checked { container, outcome } => self.with(&container, |c| c.checked(outcome)),
             Signal::Log { .. } | Signal::Usage { .. } | Signal::Room { .. } => {}
             Signal::Running { container } => self.with(&container, |c| c.runs(at)),
-            Signal::Exited { container, code } => self.with(&container, |c| c.exited(at, code)),
+            Signal::Exited { container, code } => self.with(&container, |c| c.exited(code)),
             Signal::Killed { container } => self.with(&container, |c| c.killed = true),
             Signal::OutOfMemory { container } => self.with(&container, |c| c.out_of_memory = true),
             Signal::StartFailed { container, error } => {
@@ -173,6 +178,11 @@ impl Judge {
 
     /// What to do, `now`. Once bad, it stays bad.
     pub fn judge(&mut self, now: Millis) -> Judgement {
+        if self.missing_apart_from_checks(now).is_empty() {
+            (self.came_up, self.missing_since) = (true, None);
+        } else {
+            self.missing_since.get_or_insert(now);
+        }
         if self.decided.is_none() {
             self.decided = self.bad(now).map(Box::new);
         }
@@ -229,8 +239,10 @@ impl Judge {
             self.fatal.get_or_insert_with(|| told.line.clone());
         }
         if self.flags.len() == KEPT_LINES {
-            // The first lines tell the cause, the last ones the end; the middle repeats.
-            self.flags.remove(KEPT_LINES / 2);
+            // The first lines tell the cause; of the others the one that says least goes.
+            let says = |at: &usize| (self.flags[*at].0.decides(), self.flags[*at].0.doubt());
+            let least = (KEPT_LINES / 2..KEPT_LINES).min_by_key(says).unwrap_or(KEPT_LINES / 2);
+            self.flags.remove(least);
         }
         self.flags.push((told.flag, told.line));
     }
@@ -282,7 +294,15 @@ impl Judge {
             let (problem, doubt) = self.checks.iter().find_map(Asked::late)?;
             return Some(self.failure(problem, doubt));
         }
-        let what = format!("it did not come up within {} s", self.expected.startup_ms / 1000);
+        // It came up, and the operator takes the time to answer: then a missed answer has the grace that it has later.
+        let since = self.missing_since.filter(|_| self.came_up);
+        if since.is_some_and(|since| now < since + self.expected.grace_ms) {
+            return None;
+        }
+        let what = match since {
+            Some(_) => "it came up, and did not stay so".to_owned(),
+            None => format!("it did not come up within {} s", self.expected.startup_ms / 1000),
+        };
         let problem = missing.into_iter().fold(Problem::new("version-not-up", what), Problem::because);
         let problem = problem.advise("if it needs longer, say so: `--startup DURATION`");
         Some(self.failure(problem, DataDoubt::Possible))

@@ -17,11 +17,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Result, VaultError};
 use crate::open::Backend;
-use crate::seal::{OVERHEAD, Sealed, Sealer};
+use crate::seal::{COMPRESSED, OVERHEAD, Sealed, Sealer};
 use crate::vault::Vault;
 
-/// restic's mark of a compressed file.
-const COMPRESSED: u8 = 2;
 /// As large as packs are in repositories of ours.
 const FULL: usize = 16 << 20;
 /// As many blobs as the library puts into one pack.
@@ -263,7 +261,8 @@ fn write(backend: &Backend, kind: FileType, content: BytesList) -> Result<Id> {
     Ok(id)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What a panic left behind is looked at by whoever reports the panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

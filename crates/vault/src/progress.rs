@@ -101,7 +101,7 @@ impl Meter {
         self.total.store(total.unwrap_or(UNKNOWN), Relaxed);
     }
 
-    /// So many more bytes are to come in this phase, as far as that is known.
+    /// So many more bytes are to come of what is at hand, as far as that is known.
     pub(crate) fn expect(&self, rest: Option<u64>) {
         let total = rest.map(|rest| self.bytes.load(Relaxed) + rest);
         self.total.store(total.unwrap_or(UNKNOWN), Relaxed);

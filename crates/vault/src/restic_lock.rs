@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 
 use crate::durable;
 use crate::error::{Result, VaultError};
-use crate::seal::{Opener, Sealer, cipher_key};
+use crate::seal::{COMPRESSED, Opener, Sealer, cipher_key};
 
 const DIRECTORY: &str = "locks";
 /// As in restic.
@@ -37,8 +37,6 @@ const STALE: Duration = Duration::from_secs(30 * 60);
 /// As in restic.
 const RENEW: Duration = Duration::from_secs(5 * 60);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// restic's mark of a compressed file.
-const COMPRESSED: u8 = 2;
 
 /// The files of this process's own locks.
 static OWN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);

@@ -16,6 +16,8 @@ use zstd::bulk::{Compressor, Decompressor};
 
 const NONCE: usize = 16;
 /// By so much a seal is longer than what is in it.
+/// restic's mark of a compressed file.
+pub(crate) const COMPRESSED: u8 = 2;
 pub(crate) const OVERHEAD: usize = NONCE + 16;
 
 /// The key of a repository, as the cipher wants it.

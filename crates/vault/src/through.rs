@@ -91,7 +91,8 @@ impl Vault {
             let wanted = manifest.as_reached();
             let present = listed(place, &meter, &safety_manifest)?;
             let changes = Changes::between(&present, &wanted);
-            if changes.is_empty() {
+            // Begun, it may have ended before it was tidied and durable.
+            if changes.is_empty() && !begun {
                 return Ok(Restored::of(&manifest));
             }
             if let Some(reason) = foreign(&present, &safety_manifest, begun.then_some(&wanted)) {
@@ -152,6 +153,10 @@ fn listed(place: &dyn Elsewhere, meter: &Meter, like: &Manifest) -> Result<Manif
         entries.iter().filter(|e| e.hardlink.is_none()).map(|e| (e.ino, e.what.clone())).collect();
     for entry in entries.iter_mut().filter(|entry| entry.hardlink.is_some()) {
         entry.what.clone_from(&hashes[&entry.ino]);
+        // As in a manifest: of anything but a file a second name is an entry of its own.
+        if !entry.is_file() {
+            entry.hardlink = None;
+        }
     }
     Ok(Manifest::new(entries).as_reached())
 }

@@ -68,7 +68,7 @@ struct Rule {
     id: &'static str,
     looks_at: &'static str,
     run: fn(&Facts) -> Option<Diagnosis>,
-    explains: &'static [&'static str],
+    explains: &'static [&'static [&'static str]],
 }
 
 /// Every rule: its id, and what it looks at.
@@ -88,7 +88,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Diagnosis> {
         }
         if let Some(diagnosis) = (rule.run)(facts) {
             found.push(Diagnosis { id: rule.id.to_owned(), ..diagnosis });
-            explained.extend(rule.explains);
+            explained.extend(rule.explains.concat());
         }
     }
     found

@@ -147,14 +147,15 @@ impl Asked {
         (problem.advise(format!("see what it asks: `name = \"{name}\"` in mainstay.toml")), last.doubt)
     }
 
-    /// What to report although it did not decide.
-    pub fn remarks(&self) -> Vec<String> {
-        let Some(last) = &self.last else { return Vec::new() };
-        let mut remarks = vec![format!("{}: {}", self.expected.name, last.detail)];
-        if self.failures > 0 && last.good {
-            remarks.push(format!("{} failed {} time(s) and recovered", self.expected.name, self.failures));
-        }
-        remarks
+    /// The last answer, good or bad.
+    pub fn told(&self) -> Option<String> {
+        self.last.as_ref().map(|last| format!("{}: {}", self.expected.name, last.detail))
+    }
+
+    /// That it was not good all the time.
+    pub fn recovered(&self) -> Option<String> {
+        let again = self.failures > 0 && self.last.as_ref().is_some_and(|last| last.good);
+        again.then(|| format!("{} failed {} time(s) and recovered", self.expected.name, self.failures))
     }
 
     /// Worth a warning although it did not decide: what was wanted, and what nobody can tell.

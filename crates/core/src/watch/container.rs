@@ -52,7 +52,7 @@ impl Container {
         self.running_since.get_or_insert(at);
     }
 
-    pub fn exited(&mut self, _at: Millis, code: i64) {
+    pub fn exited(&mut self, code: i64) {
         self.running_since = None;
         self.healthy = None;
         self.unhealthy_since = None;

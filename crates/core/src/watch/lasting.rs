@@ -59,11 +59,16 @@ impl Judge {
     /// Worth reporting although it did not decide, for people.
     #[must_use]
     pub fn remarks(&self, now: Millis) -> Vec<String> {
+        self.checks.iter().filter_map(Asked::told).chain(self.trouble(now)).collect()
+    }
+
+    /// What was not as it should be.
+    fn trouble(&self, now: Millis) -> Vec<String> {
         let mut remarks: Vec<String> = self.containers.values().flat_map(Container::remarks).collect();
         let slow = self.expected.answer_ms;
         remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place, slow)));
         remarks.extend(self.dependents.values().flat_map(Dependent::remarks));
-        remarks.extend(self.checks.iter().flat_map(Asked::remarks));
+        remarks.extend(self.checks.iter().filter_map(Asked::recovered));
         remarks.extend(self.figures.logs.remarks(now));
         remarks.extend(resources::remarks(&self.figures, &self.expected.before));
         remarks
@@ -84,7 +89,7 @@ impl Judge {
     /// Whether everything was good all the time, and there is nothing to report: then no more is expected of waiting.
     #[must_use]
     pub fn calm(&mut self, now: Millis) -> bool {
-        self.remarks(now).is_empty()
+        self.trouble(now).is_empty()
             && self.warnings(now).is_empty()
             && self.judge(now) == Judgement::Good
             && self.at_the_end(now).is_none()

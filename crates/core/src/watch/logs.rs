@@ -109,7 +109,6 @@ pub struct Telling {
 #[derive(Clone, Debug, Default)]
 struct Kind {
     count: u64,
-    alerts: u64,
     /// By the second, so that a storm takes no room.
     seconds: BTreeMap<u64, u64>,
 }
@@ -129,11 +128,13 @@ pub(super) struct Logs {
     known: Sample,
     kinds: BTreeMap<String, Kind>,
     readings: BTreeMap<String, Reading>,
+    /// Lines that the operator wants to hear of, whatever else they belong to.
+    alerts: BTreeMap<String, u64>,
 }
 
 impl Logs {
     pub fn new(patterns: Patterns, known: Sample) -> Self {
-        Self { patterns, known, kinds: BTreeMap::new(), readings: BTreeMap::new() }
+        Self { patterns, known, kinds: BTreeMap::new(), readings: BTreeMap::new(), alerts: BTreeMap::new() }
     }
 
     /// Takes a line in. It tells something where it means something bad and nothing like it was there before.
@@ -152,13 +153,16 @@ impl Logs {
             _ => None,
         }?;
         let known = self.known.errors_like(&template).is_some();
-        self.count(at, container, part, flag, template);
+        if flag == Some(Flag::Alert) {
+            *self.alerts.entry(name_in(&self.alerts, template.clone())).or_default() += 1;
+        }
+        self.count(at, container, part, template);
         let flag = flag.filter(|_| !known)?;
         Some(Telling { flag, line: redact::line(line.trim()) })
     }
 
     /// An event is counted once: by its head, or by its core if that says better what it is about.
-    fn count(&mut self, at: Millis, container: &str, part: Part, flag: Option<Flag>, template: String) {
+    fn count(&mut self, at: Millis, container: &str, part: Part, template: String) {
         let second = at / 1_000;
         let Some(reading) = self.readings.get_mut(container) else { return };
         match (part, &reading.event) {
@@ -171,11 +175,9 @@ impl Logs {
             }
             _ => {}
         }
-        let full = self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&template);
-        let name = if full { OTHERS.to_owned() } else { template };
+        let name = name_in(&self.kinds, template);
         let kind = self.kinds.entry(name.clone()).or_default();
         kind.count += 1;
-        kind.alerts += u64::from(flag == Some(Flag::Alert));
         *kind.seconds.entry(second).or_default() += 1;
         reading.event = Some((name, second));
     }
@@ -257,9 +259,14 @@ impl Logs {
 
     /// Kinds that the operator wants to hear of.
     pub fn alerts(&self) -> Vec<String> {
-        let alerts = self.kinds.iter().filter(|(_, kind)| kind.alerts > 0);
-        alerts.map(|(template, kind)| format!("{} × {template}", kind.alerts)).collect()
+        self.alerts.iter().map(|(template, count)| format!("{count} × {template}")).collect()
     }
+}
+
+/// Where a kind is counted: by its template, as long as there is room for another one.
+fn name_in<T>(kinds: &BTreeMap<String, T>, template: String) -> String {
+    let full = kinds.len() >= MOST_KINDS && !kinds.contains_key(&template);
+    if full { OTHERS.to_owned() } else { template }
 }
 
 impl Kind {

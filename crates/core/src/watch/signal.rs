@@ -18,7 +18,7 @@ pub enum Place {
 /// Something that was observed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signal {
-    /// The engine says that it runs, since so many milliseconds.
+    /// The engine says that it runs.
     Running {
         /// Which container.
         container: String,

@@ -49,11 +49,19 @@ fn log(line: &str) -> Signal {
 /// Everything that is expected was seen at 0.
 fn working(mode: Mode) -> Judge {
     let mut judge = judge(mode);
-    judge.see(0, Signal::Running { container: app() });
-    judge.see(0, health(true));
-    judge.see(0, probe(Place::Inside, true));
-    judge.see(0, probe(Place::Outside, true));
+    see_all_well(&mut judge, 0);
     judge
+}
+
+fn see_all_well(judge: &mut Judge, at: Millis) {
+    for signal in [
+        Signal::Running { container: app() },
+        health(true),
+        probe(Place::Inside, true),
+        probe(Place::Outside, true),
+    ] {
+        judge.see(at, signal);
+    }
 }
 
 fn bad(judge: &mut Judge, now: Millis) -> Failure {
@@ -268,6 +276,20 @@ fn an_alert_is_a_warning() {
 }
 
 #[test]
+fn what_says_that_the_data_was_refused_is_kept_whatever_else_is_said() {
+    let mut judge = working(Mode::Watch);
+    for n in 0..4 {
+        judge.see(n, log(&format!("ERROR cannot do {n}")));
+    }
+    judge.see(4, log("FATAL:  database files are incompatible with server"));
+    for n in 5..30 {
+        judge.see(n, log(&format!("ERROR cannot do {n}")));
+    }
+    judge.see(30, exit(1));
+    assert_eq!(bad(&mut judge, 30).cause, Cause::Version(DataDoubt::Certain));
+}
+
+#[test]
 fn one_missed_answer_never_decides_however_long_it_was_waited_for() {
     let mut judge = working(Mode::Watch);
     let silent = Signal::Probe {
@@ -352,14 +374,7 @@ fn with_dependent(mode: Mode) -> Judge {
     let worker = Expected { name: "worker".into(), health_check: true, restart: Restart::Always };
     expected.dependents = vec![worker];
     let mut judge = Judge::new(expected);
-    for signal in [
-        Signal::Running { container: app() },
-        health(true),
-        probe(Place::Inside, true),
-        probe(Place::Outside, true),
-    ] {
-        judge.see(0, signal);
-    }
+    see_all_well(&mut judge, 0);
     judge
 }
 
@@ -458,14 +473,7 @@ fn a_neighbour_that_is_gone_says_nothing_about_the_service() {
     let mut expected = expectation(Mode::Start);
     expected.neighbour = true;
     let mut judge = Judge::new(expected);
-    for signal in [
-        Signal::Running { container: app() },
-        health(true),
-        probe(Place::Inside, true),
-        probe(Place::Outside, true),
-    ] {
-        judge.see(1, signal);
-    }
+    see_all_well(&mut judge, 1);
     assert_eq!(judge.judge(1), Judgement::Undecided);
     judge.see(2, Signal::Unaskable { place: Place::Neighbour, why: "proxy does not run".to_owned() });
     assert_eq!(judge.judge(2), Judgement::Good);

@@ -62,7 +62,6 @@ impl Case {
             engine_local: true,
             engine_architecture: std::env::consts::ARCH.into(),
             state: None,
-            engine_host: "unix:///var/run/docker.sock".into(),
             probes: probes(),
         };
         Self {

@@ -153,7 +153,9 @@ pub(super) async fn ask(
 ) -> Option<Inside> {
     let probe = patient.probes.inside.as_ref()?;
     let (_, which) = own.iter().find(|(service, _)| *service == probe.service)?;
-    let answer = probes::inside(&gatherer.engine, &which.id, probe, gatherer.patience()).await;
+    // Without time left to ask, silence is no fact.
+    let patience = Some(gatherer.patience()).filter(|left| !left.is_zero())?;
+    let answer = probes::inside(&gatherer.engine, &which.id, probe, patience).await;
     let connects = answer.ok || answer.status.is_some() || connected(&answer.detail);
     // Whether a port speaks HTTP is often a guess; that something else comes there is no fault.
     let guessed = probe.baseline_status.is_none() && probe.detected_from.contains("port");

@@ -26,7 +26,9 @@ pub(super) async fn ask(gatherer: &Gatherer, probe: Option<&OutsideProbe>) -> Op
 
 /// Why the name has no address.
 async fn unresolved(probe: &OutsideProbe) -> Option<String> {
-    let url = Url::parse(&probe.url).ok().filter(|_| probe.resolve.is_none())?;
+    // Where the operator named the address or the server to ask, the answer itself says what was wrong.
+    let by_system = probe.resolve.is_none() && probe.resolver.is_none();
+    let url = Url::parse(&probe.url).ok().filter(|_| by_system)?;
     let Host::Domain(name) = url.host()? else { return None };
     match tokio::net::lookup_host((name, 443)).await {
         Ok(mut found) => found.next().is_none().then(|| format!("DNS knows no address of {name}")),

@@ -61,8 +61,11 @@ pub(super) async fn look(place: &Place, browser: &Browser, limit: Duration) -> R
         words.push(format!("--ignore-certificate-errors-spki-list={}", key(&url, address, ca).await?));
     }
     let began = Instant::now();
-    let mut page =
-        Page { tools: DevTools::start(&words).await?, complaints: Vec::new(), requests: BTreeMap::new() };
+    let mut page = Page {
+        tools: DevTools::start(&words, profile.path()).await?,
+        complaints: Vec::new(),
+        requests: BTreeMap::new(),
+    };
     let seen = page.look(&url, browser, limit).await;
     let picture = page.picture().await;
     page.tools.close().await;

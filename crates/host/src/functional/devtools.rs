@@ -4,6 +4,7 @@
 //! Messages stay JSON: a browser is newer than any list of its types, and only a dozen fields are of interest. Chromium
 //! reads its commands from descriptor 3 and answers on 4; a shell puts the ends of our pipes there.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -33,10 +34,12 @@ pub(super) struct DevTools {
 }
 
 impl DevTools {
-    /// Starts a browser and opens an empty page.
-    pub(super) async fn start(words: &[String]) -> Result<Self, String> {
+    /// Starts a browser and opens an empty page. All its files go into `directory`.
+    pub(super) async fn start(words: &[String], directory: &Path) -> Result<Self, String> {
         let mut command = Command::new("sh");
         command.args(["-c", EXCHANGE, "sh"]).args(words).process_group(0).kill_on_drop(true);
+        // It leaves the directory of its socket where temporary files are.
+        command.env("TMPDIR", directory);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("the browser can't be started: {error}"))?;
         let group = Group::of(&child);

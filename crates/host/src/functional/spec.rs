@@ -14,6 +14,9 @@ use serde_json_path::JsonPath;
 
 use crate::probes::shown;
 
+/// What is shorter says nothing, and stands in too many texts.
+const SHORTEST_SECRET: usize = 4;
+
 /// One functional check.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -228,8 +231,29 @@ impl Spec {
             redact::is_secret_name(name)
                 || ["authorization", "cookie"].iter().any(|n| name.eq_ignore_ascii_case(n))
         };
-        let values = http.headers.iter().filter(|(name, value)| secret(name) && value.len() >= 4);
-        redact::line(&values.fold(text.to_owned(), |text, (_, value)| text.replace(value, redact::HIDDEN)))
+        let mut text = text.to_owned();
+        for (_, value) in http.headers.iter().filter(|(name, _)| secret(name)) {
+            // Without its scheme, too: a server may quote the token alone.
+            for secret in std::iter::once(value.as_str()).chain(value.split_whitespace().skip(1)) {
+                text = hidden(&text, secret);
+            }
+        }
+        redact::line(&text)
+    }
+}
+
+/// The text without a secret, whole or cut off at its end.
+fn hidden(text: &str, secret: &str) -> String {
+    if secret.len() < SHORTEST_SECRET {
+        return text.to_owned();
+    }
+    let text = text.replace(secret, redact::HIDDEN);
+    let Some(cut) = text.find('…') else { return text };
+    let starts = secret.char_indices().map(|(at, _)| at).filter(|at| *at >= SHORTEST_SECRET).rev();
+    let begun = starts.map(|end| &secret[..end]).find(|begun| text[..cut].ends_with(begun));
+    match begun {
+        Some(begun) => [&text[..cut - begun.len()], redact::HIDDEN, &text[cut..]].concat(),
+        None => text,
     }
 }
 
@@ -327,6 +351,8 @@ mod tests {
         let spec = http(Http { target, headers, ..Http::default() });
         assert_eq!(spec.shown(), "GET https://app.test/x");
         assert_eq!(spec.hide("it said Bearer abcdef"), "it said [hidden]");
+        assert_eq!(spec.hide("invalid token abcdef"), "invalid token [hidden]");
+        assert_eq!(spec.hide("it begins \"no login abcde…\""), "it begins \"no login [hidden]…\"");
         assert_eq!(http(Http { target: at("/x?key=hunter2"), ..Http::default() }).shown(), "GET /x, inside");
         assert_eq!(format!("{spec:?}"), "Spec { name: \"x\", .. }");
     }

@@ -98,7 +98,8 @@ impl Helper {
         let complaint = tokio::spawn(complaint(output));
         let fed = give(input, stdin).await;
         let code = self.exit_code().await?;
-        let said = complaint.await.unwrap_or_default();
+        // Its connection may be dead without a word.
+        let said = tokio::time::timeout(STILL, complaint).await.ok().and_then(Result::ok).unwrap_or_default();
         if code == 0 && fed.is_ok() {
             return Ok(());
         }

@@ -76,8 +76,8 @@ async fn proof(
     for (path, destination) in inside.take(ENTRIES) {
         looks.push(one(engine, container, &path, &destination).await);
     }
-    let known: Option<Vec<Look>> = looks.into_iter().collect();
-    known.map_or(Proof::Unknown, |looks| reach::proof(&looks))
+    let known: Vec<Look> = looks.into_iter().flatten().collect();
+    reach::proof(&known)
 }
 
 /// One entry on both sides; `None` if the engine can't be asked.
@@ -120,7 +120,8 @@ fn moment(text: &str) -> Option<(i64, u32)> {
 pub(crate) async fn count(engine: &Engine, container: &str, destination: &str) -> Option<Count> {
     let archive = stream::get(&Handle::current(), engine, container, destination);
     let counting = tokio::task::spawn_blocking(move || mainstay_vault::sizes(archive, COUNT_LIMIT));
-    let (files, bytes) = counting.await.ok()?.ok()?;
+    // The reader looks at the clock only when something comes.
+    let (files, bytes) = tokio::time::timeout(COUNT_LIMIT, counting).await.ok()?.ok()?.ok()?;
     Some(Count { bytes, files, ..Count::default() })
 }
 

@@ -25,7 +25,7 @@ pub(crate) use place::{Place, Target};
 const DATA: &str = "/mainstay-data";
 
 /// The hidden command by which this program puts data back in a helper; see [`put_back`].
-pub const COMMAND: &str = "put-back-data";
+const COMMAND: &str = "put-back-data";
 
 /// What the hidden command does: removes the paths of a list, each of which ends with a zero byte, from the data, and
 /// makes what the archive on standard input holds.

@@ -54,11 +54,12 @@ impl Place {
         stream::get(&self.runtime, &self.target.engine, &self.reader.id, DATA)
     }
 
-    /// The engine's time in seconds since 1970; the end of time if it doesn't say.
-    pub(crate) fn now(&self) -> i64 {
-        let time = self.runtime.block_on(self.target.engine.info()).ok().and_then(|info| info.system_time);
-        let time = time.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        time.map_or(i64::MAX, jiff::Timestamp::as_second)
+    /// The engine's time in seconds since 1970: without it nobody could tell what changes while it is read.
+    pub(crate) fn now(&self) -> io::Result<i64> {
+        let told = self.runtime.block_on(self.target.engine.info()).map_err(|problem| self.say(problem))?;
+        let time = told.system_time.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        time.map(jiff::Timestamp::as_second)
+            .ok_or_else(|| io::Error::other("the engine doesn't tell its time"))
     }
 
     /// Whether a change has begun, in this process or in an earlier one.

@@ -25,12 +25,17 @@ use crate::watch::{self, End, Setup, Subject};
 /// How long the measurement of the downtime may take to see the answer that verification saw.
 const METER_LIMIT: Duration = Duration::from_secs(5);
 
+/// However late a run is resumed, a version that works gets the time to show it.
+const LEAST_MS: u64 = 10_000;
+
 impl Host {
     /// Health, inside, outside: does the version that was started work?
     pub(super) fn verify(&mut self, step: Step, context: &mut Context<'_>) -> Done {
         let plan = context.plan;
         let spent = now().since(context.begun_at);
-        let limit = Duration::from_millis(plan.limits.startup_ms.saturating_sub(spent).max(1_000));
+        let limit = Duration::from_millis(
+            plan.limits.startup_ms.saturating_sub(spent).max(LEAST_MS.min(plan.limits.startup_ms)),
+        );
         // Log lines of the start itself count; it happened in the step before this one.
         let starting = context.state.timings().last().map_or(0, |(_, took)| *took);
         let since = Timestamp(context.begun_at.0 - 1_000 - i64::try_from(starting).unwrap_or(0));

@@ -140,7 +140,10 @@ fn fill(
     let mut tries = 0;
     loop {
         tries += 1;
-        match Mirror::fill(copy, place.archive(), (place.now(), expected), monitor) {
+        // Before the reading begins, or what is written meanwhile isn't noticed.
+        let action = "tell when the reading began for";
+        let began = place.now().map_err(|source| VaultError::Io { action, path: copy.to_owned(), source })?;
+        match Mirror::fill(copy, place.archive(), (began, expected), monitor) {
             Err(VaultError::Io { source, .. })
                 if source.kind() == ErrorKind::UnexpectedEof && pass == Pass::Live && tries < TRIES => {}
             filled => return filled,

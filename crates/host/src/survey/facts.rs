@@ -71,8 +71,6 @@ pub struct Survey {
     pub remote_repository: bool,
     /// Whether the engine's directories can be read here.
     pub engine_local: bool,
-    /// Where the engine was reached.
-    pub engine_host: String,
     /// The architecture of the engine's machine.
     pub engine_architecture: String,
     /// Room where the state directory is, for copies of what is had through the archive API.

@@ -79,7 +79,6 @@ pub async fn survey(
         remote_repository: options.repository.is_none(),
         repository: options.repository.as_deref().and_then(|dir| space::free(dir).ok()),
         engine_local: engine.is_local(),
-        engine_host: engine.endpoint().host.clone(),
         engine_architecture: engine.architecture().to_owned(),
         state: options.state.as_deref().and_then(|dir| space::free(dir).ok()),
     })

@@ -28,10 +28,14 @@ const RECONNECT: Duration = Duration::from_millis(500);
 
 /// What the container is configured for.
 pub(super) async fn expected(engine: &Engine, subject: &Subject) -> Result<Expected, Problem> {
-    let answer = inspect(engine, &subject.container.id).await?;
+    Ok(expected_of(subject, inspect(engine, &subject.container.id).await?))
+}
+
+/// The same of what the engine said.
+pub(super) fn expected_of(subject: &Subject, answer: ContainerInspectResponse) -> Expected {
     let policy = answer.host_config.and_then(|h| h.restart_policy).unwrap_or_default();
     let test = answer.config.and_then(|c| c.healthcheck).and_then(|h| h.test).unwrap_or_default();
-    Ok(Expected {
+    Expected {
         name: subject.container.name.clone(),
         health_check: test.first().is_some_and(|word| word != "NONE"),
         restart: match policy.name {
@@ -39,7 +43,7 @@ pub(super) async fn expected(engine: &Engine, subject: &Subject) -> Result<Expec
             Some(RestartPolicyNameEnum::ON_FAILURE) => Restart::OnFailure,
             _ => Restart::Never,
         },
-    })
+    }
 }
 
 /// Starts following the containers.
@@ -138,7 +142,6 @@ struct Tracker {
     exits: Option<i64>,
     watching: bool,
     last_code: Option<i64>,
-    down: bool,
     oom_told: bool,
     /// What the engine said about the health at the last look, and when the last check began.
     health_told: Option<(HealthStatusEnum, Option<BollardDate>)>,
@@ -152,7 +155,6 @@ impl Tracker {
             exits: None,
             watching: mode == Mode::Watch,
             last_code: None,
-            down: false,
             oom_told: false,
             health_told: None,
             health_output: String::new(),
@@ -200,7 +202,6 @@ impl Tracker {
             signals.push(Signal::Exited { container: self.name(), code });
         }
         self.exits = Some(total);
-        self.down = down;
         let error = state.error.filter(|e| !e.is_empty() && status == "created");
         if let Some(error) = error {
             signals.push(Signal::StartFailed { container: self.name(), error: redact::line(&error) });

@@ -22,7 +22,9 @@ use mainstay_core::problem::Problem;
 use mainstay_core::redact;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::Failure;
-use mainstay_core::watch::{Expectation, ExpectedCheck, Judge, Judgement, Mode, Patterns, Signal, Stage};
+use mainstay_core::watch::{
+    Expectation, Expected, ExpectedCheck, Judge, Judgement, Mode, Patterns, Signal, Stage,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -123,10 +125,8 @@ pub async fn observe(
     for subject in setup.subjects {
         expected.containers.push(containers::expected(setup.engine, subject).await?);
     }
-    let dependents = dependents(setup).await;
-    for subject in &dependents {
-        expected.dependents.push(containers::expected(setup.engine, subject).await?);
-    }
+    let (dependents, as_expected): (Vec<_>, Vec<_>) = dependents(setup).await.into_iter().unzip();
+    expected.dependents = as_expected;
     containers::spawn(&mut sources, setup, &dependents, &sender);
     health::spawn(&mut sources, setup, &sender);
     logs::spawn(&mut sources, setup, &sender);
@@ -149,14 +149,16 @@ pub async fn observe(
 
 /// The containers that need the unit, as they are now; only while watching, since they may need its answers to come
 /// back. One that is gone was removed by somebody.
-async fn dependents(setup: &Setup<'_>) -> Vec<Subject> {
+async fn dependents(setup: &Setup<'_>) -> Vec<(Subject, Expected)> {
     let mut found = Vec::new();
     for known in setup.plan.probes.dependents.iter().filter(|_| setup.mode == Mode::Watch) {
         let call = setup.engine.docker().inspect_container(&known.container, None);
         let answer = setup.engine.call("inspect a container", call).await;
-        if let Some(id) = answer.ok().and_then(|answer| answer.id) {
+        if let Some((id, answer)) = answer.ok().and_then(|answer| Some((answer.id.clone()?, answer))) {
             let container = ContainerRef { id, name: known.container.clone() };
-            found.push(Subject { service: known.service.clone(), container });
+            let subject = Subject { service: known.service.clone(), container };
+            let expected = containers::expected_of(&subject, answer);
+            found.push((subject, expected));
         }
     }
     found

@@ -25,11 +25,16 @@ mod status;
 mod update;
 mod verify_backup;
 
+use std::time::Duration;
+
 use crate::cli::{Cli, Command};
 use crate::exit::{DONE, Stop};
 use crate::render::Ending;
 
 use app::App;
+
+/// Work that was given up is waited for so long at the end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs the command and returns the exit status.
 pub fn run(cli: Cli) -> u8 {
@@ -49,7 +54,7 @@ pub fn run(cli: Cli) -> u8 {
             return stop.code;
         }
     };
-    match dispatch(&mut app, cli.command) {
+    let code = match dispatch(&mut app, cli.command) {
         Ok(code) => {
             let word = if code == DONE { "done" } else { "done-with-warnings" };
             app.show.ended(&Ending { word, exit_code: code, problem: None, service: None });
@@ -59,7 +64,10 @@ pub fn run(cli: Cli) -> u8 {
             app.show.ended(&ending(&stop));
             stop.code
         }
-    }
+    };
+    // A look at a mount that hangs was given up and may still wait: it must not keep the command.
+    app.runtime.shutdown_timeout(LAST_WAIT);
+    code
 }
 
 fn dispatch(app: &mut App, command: Command) -> Result<u8, Stop> {

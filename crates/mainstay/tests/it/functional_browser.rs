@@ -119,4 +119,5 @@ fn without_a_browser_the_check_says_so_and_condemns_nothing() {
     let run = crate::lab::process::Running::begin(command).finish();
     let finding = run.stdout.lines().find(|line| line.contains("\"functional\"")).unwrap_or_default();
     assert!(finding.contains("which is not there"), "{run}\n{}", run.stdout);
+    assert!(finding.contains("\"severity\":\"warning\""), "it refuses nothing: {finding}");
 }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rustic_core::DataId;
 use rustic_core::repofile::{BlobType, Node};
@@ -19,7 +19,7 @@ use super::increment::{Files, Stored};
 use crate::entry::{Entry, full_path};
 use crate::error::{Result, VaultError};
 use crate::hashing::{BLOCK, Part, Place, join};
-use crate::packing::Packer;
+use crate::packing::{Packer, lock};
 use crate::parallel;
 use crate::progress::Meter;
 use crate::readback::Proven;
@@ -156,8 +156,4 @@ impl<'a> Reading<'a> {
 fn read_block(file: &File, offset: u64, length: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
     file.read_exact_at(buffer, offset)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

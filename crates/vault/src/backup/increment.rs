@@ -45,8 +45,8 @@ pub(super) struct Before<'a> {
 
 impl Job<'_> {
     /// An unfinished snapshot that goes on from the one that this run made before. `None` if it made none, or none that
-    /// can be used, or if the service runs, the source
-    /// can't be read as a directory, or the repository's blocks are cut otherwise than ours.
+    /// can be used, or if the service runs, the source can't be read as a directory, or the repository's blocks are cut
+    /// otherwise than ours.
     pub(super) fn increment(&self) -> Result<Option<(SnapshotFile, Findings)>> {
         let Some((parent, known)) = self.first_pass() else { return Ok(None) };
         let entries = self.look()?;

@@ -9,8 +9,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use mainstay_vault::{Backup, Kind, Pass, Tags, Unwatched, Vault};
+use mainstay_vault::{Backup, Kind, Monitor, Pass, Progress, Tags, Unwatched, Vault};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 use tempfile::TempDir;
 
@@ -205,4 +206,18 @@ pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Cancels as soon as something was read.
+#[derive(Default)]
+pub struct Impatient(AtomicBool);
+
+impl Monitor for Impatient {
+    fn progress(&self, progress: Progress) {
+        self.0.fetch_or(progress.bytes_done > 0, SeqCst);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.load(SeqCst)
+    }
 }

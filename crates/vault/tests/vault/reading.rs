@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use crate::common::{Place, files_below, tags};
-use mainstay_vault::{Backup, Kind, Monitor, Pass, Progress, Unwatched, VaultError};
+use crate::common::{Impatient, Place, files_below, tags};
+use mainstay_vault::{Backup, Kind, Pass, Unwatched, VaultError};
 
 /// Backs up while another thread keeps changing a file that takes a while to read.
 fn while_changing(place: &Place, data: &Path, pass: Pass) -> Result<Backup, VaultError> {
@@ -107,20 +107,6 @@ fn a_tag_that_restic_cant_hold_is_refused() {
     let data = place.data("data", "x");
     let refused = place.vault.backup(&data, &tags("a,b", Kind::Live), Pass::Live, &Unwatched);
     assert!(matches!(refused, Err(VaultError::BadName { what: "run", .. })));
-}
-
-/// Cancels as soon as something was read.
-#[derive(Default)]
-struct Impatient(AtomicBool);
-
-impl Monitor for Impatient {
-    fn progress(&self, progress: Progress) {
-        self.0.fetch_or(progress.bytes_done > 0, SeqCst);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.0.load(SeqCst)
-    }
 }
 
 #[test]

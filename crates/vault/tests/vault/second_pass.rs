@@ -5,9 +5,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use crate::common::{Mount, Place, describe, files_below, populate, tags};
+use crate::common::{Impatient, Mount, Place, describe, files_below, populate, tags};
 use crate::restic::restic;
-use mainstay_vault::{Backup, Kind, Monitor, Pass, Progress, Result, Unwatched, Vault, VaultError};
+use mainstay_vault::{Backup, Kind, Pass, Result, Unwatched, Vault, VaultError};
 
 fn first(vault: &Vault, data: &Path) -> Backup {
     vault.backup(data, &tags("run", Kind::Live), Pass::Live, &Unwatched).unwrap()
@@ -102,20 +102,6 @@ fn what_cant_be_read_is_an_error() {
     first_alone(&place.vault, &first);
 }
 
-/// Cancels as soon as something was read.
-#[derive(Default)]
-struct Impatient(AtomicBool);
-
-impl Monitor for Impatient {
-    fn progress(&self, progress: Progress) {
-        self.0.fetch_or(progress.bytes_done > 0, SeqCst);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.0.load(SeqCst)
-    }
-}
-
 #[test]
 fn a_cancelled_one_leaves_the_first_alone() {
     let place = Place::new();
@@ -144,6 +130,6 @@ fn a_disk_that_fills_up_leaves_the_first_alone() {
     first_alone(&vault, &first);
     fs::remove_file(data.join("too much")).unwrap();
     fs::write(data.join("less"), noise(5000)).unwrap();
-    // The library's packs without an index are still there, and the room that they take.
+    // Packs without an index are still there, and the room that they take.
     assert_eq!(second(&vault, &data).unwrap().files, 3);
 }

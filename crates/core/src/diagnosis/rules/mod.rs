@@ -34,9 +34,8 @@ use crate::redflags::{self, Flag};
 
 pub use port_conflict::wanted_port;
 
-/// What users and probes see of a process that is not there.
-const ABSENCE: &[&str] = &[
-    "crash-loop",
+/// What probes and users see of a service that nothing answers for.
+const UNANSWERED: &[&str] = &[
     "not-listening",
     "loopback-only",
     "wrong-port",
@@ -47,66 +46,27 @@ const ABSENCE: &[&str] = &[
     "gateway-timeout",
     "outside-unreachable",
     "unhealthy",
-    "not-running",
-];
-/// The same of a container that never started.
-const NO_START: &[&str] = &[
-    "bad-entrypoint",
-    "missing-library",
-    "start-failed",
-    "crash-loop",
-    "not-listening",
-    "loopback-only",
-    "wrong-port",
-    "hangs",
-    "bad-answer",
-    "bad-gateway",
-    "no-backend",
-    "gateway-timeout",
-    "outside-unreachable",
-    "unhealthy",
-    "not-running",
-];
-/// What a migration that stopped half way leaves behind is refused at the next start.
-const FAILED_MIGRATION: &[&str] = &[
-    "data-version",
-    "crash-loop",
-    "not-listening",
-    "loopback-only",
-    "wrong-port",
-    "hangs",
-    "bad-answer",
-    "bad-gateway",
-    "no-backend",
-    "gateway-timeout",
-    "outside-unreachable",
-    "unhealthy",
-    "not-running",
 ];
 /// What a container that was stopped brings about.
-const STOPPED: &[&str] = &[
-    "not-listening",
-    "loopback-only",
-    "wrong-port",
-    "hangs",
-    "bad-answer",
-    "bad-gateway",
-    "no-backend",
-    "gateway-timeout",
-    "outside-unreachable",
-    "unhealthy",
-];
+const STOPPED: &[&[&str]] = &[UNANSWERED];
+/// What a process that is not there brings about.
+const ABSENCE: &[&[&str]] = &[&["crash-loop", "not-running"], UNANSWERED];
+/// The same of a container that never started.
+const NO_START: &[&[&str]] =
+    &[&["bad-entrypoint", "missing-library", "start-failed", "crash-loop", "not-running"], UNANSWERED];
+/// What a migration that stopped half way leaves behind is refused at the next start.
+const FAILED_MIGRATION: &[&[&str]] = &[&["data-version", "crash-loop", "not-running"], UNANSWERED];
 /// What a service that answers nobody brings about outside.
-const NO_ANSWER: &[&str] =
-    &["hangs", "bad-answer", "bad-gateway", "no-backend", "gateway-timeout", "unhealthy"];
+const NO_ANSWER: &[&[&str]] =
+    &[&["hangs", "bad-answer", "bad-gateway", "no-backend", "gateway-timeout", "unhealthy"]];
 /// What an outside that can't reach the service brings about.
-const OUTSIDE: &[&str] = &["bad-gateway", "no-backend", "gateway-timeout", "outside-unreachable"];
+const OUTSIDE: &[&[&str]] = &[&["bad-gateway", "no-backend", "gateway-timeout", "outside-unreachable"]];
 
 const fn rule(
     id: &'static str,
     looks_at: &'static str,
     run: fn(&Facts) -> Option<Diagnosis>,
-    explains: &'static [&'static str],
+    explains: &'static [&'static [&'static str]],
 ) -> Rule {
     Rule { id, looks_at, run, explains }
 }

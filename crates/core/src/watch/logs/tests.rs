@@ -138,6 +138,23 @@ fn a_line_that_was_there_before_tells_nothing() {
 }
 
 #[test]
+fn a_line_to_be_warned_of_counts_wherever_it_stands() {
+    let rules =
+        LogRules { alert: vec!["^slow".to_owned(), "in the cache$".to_owned()], ..LogRules::default() };
+    let mut logs = Logs::new(Patterns::compile(&rules).unwrap(), Sample::default());
+    for line in [
+        "slow query",
+        "Traceback (most recent call last):",
+        "  File \"/app/main.py\", line 3, in the cache",
+        "ValueError: no such row",
+    ] {
+        logs.read(1, "app", line);
+    }
+    assert!(logs.alerts().iter().any(|alert| alert == "1 × slow query"), "{:?}", logs.alerts());
+    assert_eq!(logs.alerts().len(), 2, "{:?}", logs.alerts());
+}
+
+#[test]
 fn patterns_of_the_configuration_come_first() {
     let text = |pattern: &str| vec![pattern.to_owned()];
     let rules = LogRules {

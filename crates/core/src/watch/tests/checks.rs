@@ -116,6 +116,28 @@ fn the_operator_may_take_longer_than_a_version_to_start() {
 }
 
 #[test]
+fn one_missed_answer_while_the_operator_thinks_is_none() {
+    let mut judge = asked(Mode::Start, true, true);
+    assert_eq!(judge.judge(500_000), Judgement::Undecided);
+    judge.see(600_000, probe(Place::Outside, false));
+    assert_eq!(judge.judge(600_000), Judgement::Undecided);
+    assert_eq!(judge.judge(609_999), Judgement::Undecided);
+    assert_eq!(bad(&mut judge.clone(), 610_000).problem.what, "it came up, and did not stay so");
+    judge.see(609_999, probe(Place::Outside, true));
+    assert_eq!(judge.judge(700_000), Judgement::Undecided, "it is up again");
+}
+
+#[test]
+fn a_check_that_is_good_is_nothing_to_report() {
+    let mut judge = asked(Mode::Watch, true, false);
+    judge.see(1_000, answer(true, DataDoubt::Possible));
+    assert!(judge.calm(2_000) && !judge.remarks(2_000).is_empty());
+    judge.see(3_000, answer(false, DataDoubt::Possible));
+    judge.see(4_000, answer(true, DataDoubt::Possible));
+    assert!(!judge.calm(5_000), "it was not good all the time");
+}
+
+#[test]
 fn the_operator_s_no_decides_at_once_if_it_is_required() {
     let mut judge = asked(Mode::Start, true, true);
     judge.see(1, final_answer(false));

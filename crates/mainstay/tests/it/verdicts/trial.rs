@@ -125,7 +125,7 @@ fn decision(case: &Case, run: &Run, events: &[EngineEvent]) -> Option<f64> {
         Decisive::WindowEnd => begun("watch")? + seconds(case.watch.trim_end_matches('s').parse().ok()?),
     };
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a few minutes")]
-    let late = (decided - decisive).max(0) as f64 / 1000.0;
+    let late = (decided - decisive) as f64 / 1000.0;
     Some(late)
 }
 
