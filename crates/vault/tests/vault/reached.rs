@@ -218,7 +218,8 @@ impl Scene {
         let data = place.path("data");
         populate(&data);
         // Two names of one link, which an archive tells as such and a directory doesn't.
-        fs::hard_link(data.join("dangling"), data.join("dangling 2")).unwrap();
+        symlink("nowhere", data.join("one link")).unwrap();
+        fs::hard_link(data.join("one link"), data.join("the same link")).unwrap();
         let wanted = back_up(&place, &data, Kind::Cutover);
         for (number, name) in ["small", "deep.er", "large"].into_iter().enumerate() {
             fs::write(data.join(name), format!("changed {number}")).unwrap();
