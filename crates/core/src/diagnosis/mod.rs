@@ -60,6 +60,11 @@ impl Diagnosis {
         self.advice.push(advice.into());
         self
     }
+
+    /// The same, where that is so: a run that condemns a version brings the data back by itself.
+    fn advise_if(self, holds: bool, advice: &str) -> Self {
+        if holds { self.advise(advice) } else { self }
+    }
 }
 
 /// A rule: its id, what it looks at, what it says, and what is only a consequence of that.

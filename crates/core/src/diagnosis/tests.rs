@@ -174,3 +174,16 @@ fn clocks_differ_by_more_than_the_measurement() {
     facts.clocks[0].ahead_ms = -3_600_000;
     assert!(diagnose(&facts)[0].what.contains("3600 s behind"));
 }
+
+#[test]
+fn who_has_the_data_brought_back_is_not_told_to_do_so() {
+    let log = vec!["ERROR migration failed: a record cannot be read in its new form".to_owned()];
+    let condemned = Facts { condemned: true, ..facts(Container { log: log.clone(), ..running() }) };
+    let crashed = Container { log, status: "exited".into(), running: false, exit_code: 1, ..running() };
+    let told = |facts: &Facts| {
+        assert_eq!(ids(facts), ["migration-failed"]);
+        diagnose(facts)[0].advice.iter().any(|advice| advice.contains("restore the backup"))
+    };
+    assert!(!told(&condemned), "the run does it");
+    assert!(told(&facts(crashed)));
+}

@@ -23,7 +23,8 @@ pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
     Some(
         Diagnosis::new(format!("{} refuses its data: too new, incompatible or damaged", container.name))
             .seen_all(quoted(&lines))
-            .advise(
+            .advise_if(
+                !facts.condemned,
                 "restore the backup from before the update, or go back to the version that wrote the data",
             )
             .advise("see the release notes for the versions that must not be left out on the way"),

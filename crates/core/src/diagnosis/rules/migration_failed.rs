@@ -9,7 +9,8 @@ pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
     Some(
         Diagnosis::new(format!("a migration of the data of {} failed", container.name))
             .seen_all(quoted(&lines))
-            .advise(
+            .advise_if(
+                !facts.condemned,
                 "the data may be half migrated: restore the backup from before, whichever version runs next",
             )
             .advise("see the release notes for versions that must not be left out on the way"),
