@@ -71,3 +71,8 @@ fn no_health_check() {
 fn a_dependency_that_comes_late() {
     right("dependency-comes-late");
 }
+
+#[test]
+fn a_login_where_a_page_was() {
+    right("redirects-to-login");
+}
