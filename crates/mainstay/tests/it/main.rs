@@ -17,6 +17,7 @@ mod interrupted;
 mod kept;
 mod lab;
 mod places;
+mod power;
 mod probed;
 mod quiesce;
 mod reach;

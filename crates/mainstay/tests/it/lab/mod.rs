@@ -4,6 +4,7 @@
 //! something could not be removed, the test fails.
 
 mod before;
+pub mod disk;
 pub mod engine;
 pub mod net;
 pub mod process;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use before::Before;
+use disk::Disk;
 use net::Port;
 use process::{Output, Run, Running, bounded};
 
@@ -57,6 +59,8 @@ pub fn built(name: &str) -> String {
 pub struct Lab {
     /// Compose's project name.
     pub project: String,
+    // Before the directory that it is mounted at.
+    disk: Option<Disk>,
     home: TempDir,
     port: Port,
     v1: bool,
@@ -92,12 +96,28 @@ impl Lab {
 
     /// A project of these files. `PORT` in them becomes the port, `IMAGE` the fixture without its tag.
     pub fn of(files: &[(&str, &str)]) -> Self {
-        let lab = Self::empty();
+        Self::empty().with(files)
+    }
+
+    /// The same, with everything, mainstay's state too, on a disk of its own.
+    pub fn on_disk(files: &[(&str, &str)]) -> Self {
+        let mut lab = Self::empty();
+        lab.disk = Some(Disk::mount(lab.home.path()));
+        std::fs::create_dir(lab.directory()).unwrap();
+        lab.with(files)
+    }
+
+    fn with(self, files: &[(&str, &str)]) -> Self {
         for (name, text) in files {
-            let text = text.replace("PORT", &lab.port().to_string());
-            lab.write(name, &text.replace("IMAGE", "127.0.0.1:5000/lab/fixture"));
+            let text = text.replace("PORT", &self.port().to_string());
+            self.write(name, &text.replace("IMAGE", "127.0.0.1:5000/lab/fixture"));
         }
-        lab
+        self
+    }
+
+    /// The disk of [`Lab::on_disk`].
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
     }
 
     fn empty() -> Self {
@@ -107,6 +127,7 @@ impl Lab {
         let project = format!("it{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Self {
             project,
+            disk: None,
             home,
             port: Port::free(),
             v1: false,

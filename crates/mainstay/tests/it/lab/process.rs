@@ -114,7 +114,7 @@ impl Running {
     }
 
     /// Reads events until one is wanted. The run ending before is a failure.
-    pub fn until(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         let deadline = Instant::now() + LIMIT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
