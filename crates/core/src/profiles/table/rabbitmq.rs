@@ -1,0 +1,1 @@
+//! RabbitMQ. Ways up: <https://www.rabbitmq.com/docs/upgrade>.

@@ -1,0 +1,1 @@
+//! nginx and Caddy: they keep no data whose format changes.
