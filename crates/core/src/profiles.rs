@@ -11,7 +11,7 @@ mod jump;
 mod table;
 mod version;
 
-pub use jump::{Data, Jump, refused};
+pub use jump::{Data, JUMP, Jump, Known, Refusal, exchange, refused};
 pub use version::Version;
 
 /// What is known about one image.
@@ -82,6 +82,15 @@ pub enum Live {
     },
 }
 
+/// A profile that fits an image.
+#[derive(Clone, Debug)]
+pub struct Recognised {
+    /// The profile.
+    pub profile: &'static Profile,
+    /// What it was recognised by, for people: `PG_VERSION`, `the program mysqld`, `the title Elasticsearch`.
+    pub by: String,
+}
+
 /// Every profile.
 #[must_use]
 pub fn all() -> &'static [Profile] {
@@ -97,32 +106,70 @@ pub fn named(name: &str) -> Option<&'static Profile> {
 /// The profile of an image. `command` is what the container really runs, entry point first: a service may run something else than
 /// its image would.
 #[must_use]
-pub fn recognise(image: &ImageConfig, command: &[String]) -> Option<&'static Profile> {
-    all().iter().find(|profile| profile.signs.fit(image, command))
+pub fn recognise(image: &ImageConfig, command: &[String]) -> Option<Recognised> {
+    all().iter().find_map(|profile| Some(Recognised { profile, by: profile.signs.fit(image, command)? }))
+}
+
+/// The profile of the program that a repository is named after: a guess, for an image that isn't here yet.
+fn of_repository(repository: &str) -> Option<&'static Profile> {
+    all().iter().find(|profile| profile.is_called(repository))
+}
+
+impl Profile {
+    fn is_called(&self, repository: &str) -> bool {
+        let last = repository.rsplit('/').next().unwrap_or_default();
+        last == self.name || self.signs.titles.contains(&last)
+    }
 }
 
 impl Signs {
-    fn fit(&self, image: &ImageConfig, command: &[String]) -> bool {
-        let program = |word: &String| {
-            let last = word.rsplit('/').next().unwrap_or_default();
-            self.programs.contains(&last)
-        };
-        let titled = ["org.opencontainers.image.title", "org.label-schema.name"]
-            .iter()
-            .filter_map(|label| image.labels.get(*label))
-            .any(|title| self.titles.contains(&title.to_lowercase().as_str()));
-        command.iter().any(program) || titled || self.variables.iter().any(|v| image.env.get(v).is_some())
+    fn fit(&self, image: &ImageConfig, command: &[String]) -> Option<String> {
+        let variable = self.variables.iter().find(|name| image.env.get(name).is_some());
+        let program = || programs(command).into_iter().find(|word| self.programs.contains(word));
+        variable
+            .map(|name| (*name).to_owned())
+            .or_else(|| program().map(|word| format!("the program {word}")))
+            .or_else(|| self.title(image).map(|title| format!("the title {title}")))
     }
 
-    /// The version that an image says it has: by a variable, a label, or at last its tag.
-    #[must_use]
-    pub fn version(&self, image: Option<&ImageConfig>, tag: Option<&str>) -> Option<Version> {
-        let told = image.and_then(|image| {
-            let variable = self.variables.iter().find_map(|v| Version::parse(image.env.get(v)?));
-            variable.or_else(|| image.version().and_then(Version::parse))
-        });
-        told.or_else(|| tag.and_then(Version::parse))
+    fn title<'a>(&self, image: &'a ImageConfig) -> Option<&'a str> {
+        let titles = ["org.opencontainers.image.title", "org.label-schema.name"]
+            .iter()
+            .filter_map(|label| image.labels.get(*label).map(String::as_str));
+        titles.into_iter().find(|title| self.titles.contains(&title.to_lowercase().as_str()))
     }
+
+    /// The version that an image says it has, and by what: a variable, or a label. Labels are inherited from the base image, so
+    /// that one of a version counts only beside the program's own title.
+    fn told(&self, image: &ImageConfig) -> Option<(Version, String)> {
+        let by_variable = |name: &&str| Some((Version::parse(image.env.get(name)?)?, (*name).to_owned()));
+        let by_label = || {
+            self.title(image)?;
+            Some((Version::parse(image.version()?)?, "the image's label".to_owned()))
+        };
+        self.variables.iter().find_map(by_variable).or_else(by_label)
+    }
+
+    /// The version that an image says it has.
+    #[must_use]
+    pub fn version(&self, image: &ImageConfig) -> Option<Version> {
+        self.told(image).map(|(version, _)| version)
+    }
+}
+
+/// The words of a command that may be programs, without their directories: not the values of options (`psql -U postgres`), but what
+/// a shell is given to run.
+fn programs(command: &[String]) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut before = "";
+    for word in command.iter().flat_map(|argument| argument.split_whitespace()) {
+        let value = before.starts_with('-') && !["--", "-c", "-lc", "-ec"].contains(&before);
+        if !value {
+            words.push(word.rsplit('/').next().unwrap_or_default());
+        }
+        before = word;
+    }
+    words
 }
 
 #[cfg(test)]

@@ -1,13 +1,20 @@
 //! MongoDB. One major version at a time, each after `setFeatureCompatibilityVersion` of the one before:
 //! <https://www.mongodb.com/docs/manual/release-notes/8.0-upgrade-standalone/>.
 
-use super::{Ask, Data, Figure, Gate, Live, Profile, Signs};
+use super::{Ask, Data, Gate, Live, Profile, Signs};
 
 pub(super) const MONGODB: Profile = Profile {
     name: "mongodb",
     title: "MongoDB",
-    signs: Signs { variables: &["MONGO_VERSION", "MONGO_MAJOR"], programs: &["mongod"], titles: &["mongodb", "mongo"] },
-    ready: Ask { name: "mongodb ready", command: "TODO" },
+    signs: Signs {
+        variables: &["MONGO_VERSION", "MONGO_MAJOR"],
+        programs: &["mongod"],
+        titles: &["mongodb", "mongo"],
+    },
+    ready: Ask {
+        name: "mongodb ready",
+        command: "mongosh --quiet --eval 'db.adminCommand({ ping: 1 }).ok' | grep -qx 1",
+    },
     figures: &[],
     data: Data {
         fixed: 0,
@@ -23,5 +30,5 @@ pub(super) const MONGODB: Profile = Profile {
         takes: &[],
         way: "go one major version at a time, and set the `featureCompatibilityVersion` to each before the next",
     },
-    live: Live::Prepared { before: "TODO fsyncLock", after: Some("TODO fsyncUnlock") },
+    live: Live::Usable,
 };

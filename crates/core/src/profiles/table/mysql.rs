@@ -4,22 +4,33 @@
 
 use super::{Ask, Data, Figure, Gate, Live, Profile, Signs};
 
-const TORN: Live =
-    Live::Torn { why: "InnoDB's files that are copied while it writes may not belong together, and then it can't recover them" };
+const TORN: Live = Live::Torn {
+    why: "InnoDB's files that are copied while it writes may not belong together, and then it can't recover them",
+};
 
 pub(super) const MARIADB: Profile = Profile {
     name: "mariadb",
     title: "MariaDB",
-    signs: Signs { variables: &["MARIADB_VERSION"], programs: &["mariadbd", "mariadbd-safe"], titles: &["mariadb", "mariadb database"] },
-    ready: Ask { name: "mariadb ready", command: r#"if command -v mariadb >/dev/null; then c=mariadb; else c=mysql; fi
+    signs: Signs {
+        variables: &["MARIADB_VERSION"],
+        programs: &["mariadbd", "mariadbd-safe"],
+        titles: &["mariadb", "mariadb database"],
+    },
+    ready: Ask {
+        name: "mariadb ready",
+        command: r#"if command -v mariadb >/dev/null; then c=mariadb; else c=mysql; fi
 p=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:-}}; f=${MARIADB_ROOT_PASSWORD_FILE:-${MYSQL_ROOT_PASSWORD_FILE:-}}
 [ -n "$p" ] || [ -z "$f" ] || p=$(cat "$f")
-MYSQL_PWD=$p exec $c -u root -N -B -e 'select 1' >/dev/null"# },
+MYSQL_PWD=$p exec $c -u root -N -B -e 'select 1' >/dev/null"#,
+    },
     figures: &[Figure {
-        ask: Ask { name: "mariadb tables", command: r#"if command -v mariadb >/dev/null; then c=mariadb; else c=mysql; fi
+        ask: Ask {
+            name: "mariadb tables",
+            command: r#"if command -v mariadb >/dev/null; then c=mariadb; else c=mysql; fi
 p=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:-}}; f=${MARIADB_ROOT_PASSWORD_FILE:-${MYSQL_ROOT_PASSWORD_FILE:-}}
 [ -n "$p" ] || [ -z "$f" ] || p=$(cat "$f")
-MYSQL_PWD=$p exec $c -u root -N -B -e "select count(*) from information_schema.tables where table_schema not in ('mysql', 'information_schema', 'performance_schema', 'sys')""# },
+MYSQL_PWD=$p exec $c -u root -N -B -e "select count(*) from information_schema.tables where table_schema not in ('mysql', 'information_schema', 'performance_schema', 'sys')""#,
+        },
         min_ratio: 1.0,
     }],
     data: Data {
@@ -35,14 +46,24 @@ MYSQL_PWD=$p exec $c -u root -N -B -e "select count(*) from information_schema.t
 pub(super) const MYSQL: Profile = Profile {
     name: "mysql",
     title: "MySQL",
-    signs: Signs { variables: &["MYSQL_VERSION", "MYSQL_MAJOR"], programs: &["mysqld", "mysqld_safe"], titles: &["mysql", "mysql server"] },
-    ready: Ask { name: "mysql ready", command: r#"p=${MYSQL_ROOT_PASSWORD:-}; f=${MYSQL_ROOT_PASSWORD_FILE:-}
+    signs: Signs {
+        variables: &["MYSQL_VERSION", "MYSQL_MAJOR"],
+        programs: &["mysqld", "mysqld_safe"],
+        titles: &["mysql", "mysql server"],
+    },
+    ready: Ask {
+        name: "mysql ready",
+        command: r#"p=${MYSQL_ROOT_PASSWORD:-}; f=${MYSQL_ROOT_PASSWORD_FILE:-}
 [ -n "$p" ] || [ -z "$f" ] || p=$(cat "$f")
-MYSQL_PWD=$p exec mysql -u root -N -B -e 'select 1' >/dev/null"# },
+MYSQL_PWD=$p exec mysql -u root -N -B -e 'select 1' >/dev/null"#,
+    },
     figures: &[Figure {
-        ask: Ask { name: "mysql tables", command: r#"p=${MYSQL_ROOT_PASSWORD:-}; f=${MYSQL_ROOT_PASSWORD_FILE:-}
+        ask: Ask {
+            name: "mysql tables",
+            command: r#"p=${MYSQL_ROOT_PASSWORD:-}; f=${MYSQL_ROOT_PASSWORD_FILE:-}
 [ -n "$p" ] || [ -z "$f" ] || p=$(cat "$f")
-MYSQL_PWD=$p exec mysql -u root -N -B -e "select count(*) from information_schema.tables where table_schema not in ('mysql', 'information_schema', 'performance_schema', 'sys')""# },
+MYSQL_PWD=$p exec mysql -u root -N -B -e "select count(*) from information_schema.tables where table_schema not in ('mysql', 'information_schema', 'performance_schema', 'sys')""#,
+        },
         min_ratio: 1.0,
     }],
     data: Data {

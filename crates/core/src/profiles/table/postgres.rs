@@ -25,7 +25,7 @@ pub(super) const POSTGRES: Profile = Profile {
             ask: Ask {
                 name: "postgres tables",
                 command: r#"psql -X -U "${POSTGRES_USER:-postgres}" -d template1 -tAc 'select datname from pg_database where datallowconn' |
-while read -r db; do psql -X -U "${POSTGRES_USER:-postgres}" -d "$db" -tAc "select count(*) from pg_class where relkind in ('r', 'p', 'm')" || echo failed; done |
+while read -r db; do psql -X -U "${POSTGRES_USER:-postgres}" -d "$db" -tAc "select count(*) from pg_class where relkind in ('r', 'p', 'm') and relpersistence <> 't'" || echo failed; done |
 awk '/failed/ { exit 1 } { n += $1 } END { print n }'"#,
             },
             min_ratio: 1.0,
@@ -38,5 +38,7 @@ awk '/failed/ { exit 1 } { n += $1 } END { print n }'"#,
         takes: &[],
         way: "dump with the old version (`pg_dumpall`) and load into an empty volume with the new one, or run `pg_upgrade`; an update of the image alone stays within one major version",
     },
-    live: Live::Torn { why: "files that are copied while it writes may not belong together, and then it can't start from them" },
+    live: Live::Torn {
+        why: "files that are copied while it writes may not belong together, and then it can't start from them",
+    },
 };
