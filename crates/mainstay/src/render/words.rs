@@ -12,6 +12,7 @@ use mainstay_core::verdict::Conclusion;
 use crate::span::Span;
 
 pub mod checks;
+pub mod profiles;
 
 /// A number of bytes, in units of 1000.
 #[must_use]
@@ -172,6 +173,7 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
     for service in &plan.unit.services {
         lines.push(format!("  image     {}", image_line(plan, service)));
     }
+    lines.extend(profiles::planned(plan));
     lines.push(format!(
         "  project   {} in {}",
         plan.unit.project.name,
@@ -278,7 +280,9 @@ fn standing_still(plan: &Plan) -> Vec<String> {
         let limit = millis(hooks.timeout_ms);
         let named = [("before", &hooks.before), ("after", &hooks.after)];
         for (when, command) in named.into_iter().filter_map(|(when, c)| Some((when, c.as_ref()?))) {
-            lines.push(format!("  {when:<8}  {}: {command} (within {limit})", service.name));
+            let what =
+                hooks.profile.as_ref().map_or_else(|| command.clone(), |name| format!("profile {name}"));
+            lines.push(format!("  {when:<8}  {}: {what} (within {limit})", service.name));
         }
     }
     lines
