@@ -15,7 +15,7 @@ macro_rules! login {
     () => {
         concat!(
             given!(),
-            r#"one() { case $(influx version 2>/dev/null) in 'InfluxDB shell'*) ;; *) return 1 ;; esac; }
+            r#"one() { case $(influx version 2>/dev/null) in 'Influx CLI'*) return 1 ;; esac; }
 read -r host </etc/hostname
 if one; then
 INFLUX_USERNAME=$(given INFLUX_USERNAME INFLUXDB_ADMIN_USER) INFLUX_PASSWORD=$(given INFLUX_PASSWORD INFLUXDB_ADMIN_PASSWORD INFLUXDB_ADMIN_USER_PASSWORD)
