@@ -37,7 +37,8 @@ macro_rules! databases {
             login!(),
             r#"if one; then
 list=$(ask 'show databases') || exit 1
-list=$(for l in $list; do case $l in databases,_internal | name,name) ;; databases,*) printf '%s\n' "${l#databases,}" ;; *) exit 1 ;; esac; done) || exit 1
+case $list in name,*) ;; *) echo "$list" >&2; exit 1 ;; esac
+list=$(printf '%s\n' "$list" | sed -n '/^databases,_internal$/d; s/^databases,"\{0,1\}\(.*[^"]\)"\{0,1\}$/\1/p')
 else
 list=$(influx bucket list --hide-headers) || exit 1
 list=$(printf '%s\n' "$list" | cut -f 2 | sed '/^_/d')
@@ -88,9 +89,9 @@ echo "$n""#
 while IFS= read -r d; do
 [ -n "$d" ] || continue
 if one; then
-m=$(ask "show measurements on \"$d\"") || exit 1
+m=$(ask "show measurements on \"$d\"" </dev/null) || exit 1
 else
-m=$(influx query --raw "import \"influxdata/influxdb/schema\" schema.measurements(bucket: \"$d\")") || exit 1
+m=$(influx query --raw "import \"influxdata/influxdb/schema\" schema.measurements(bucket: \"$d\")" </dev/null) || exit 1
 fi
 while IFS= read -r l; do case $l in measurements,* | ,,*) n=$((n + 1)) ;; esac; done <<M
 $m

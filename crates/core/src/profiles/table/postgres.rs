@@ -57,7 +57,7 @@ sum=0
 while IFS= read -r name; do
 n=$(ask "$name" "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and n.nspname !~ '^(pg_|information_schema$)'
-and not exists (select 1 from pg_inherits i where i.inhrelid = c.oid)") || exit 1
+and not exists (select 1 from pg_inherits i where i.inhrelid = c.oid)" </dev/null) || exit 1
 sum=$((sum + n))
 done <<E
 $names

@@ -7,6 +7,15 @@
 
 use super::{Ask, Data, Figure, Gate, Live, Profile, Signs};
 
+/// The clients would make the cookie that they and the server share, and one that root made is of no use to the server. So
+/// they aren't started before it has made its own.
+macro_rules! cookie {
+    () => {
+        r#"[ "$(id -u)" != 0 ] || [ -s "${HOME:-/root}/.erlang.cookie" ] || { echo 'it has not made its cookie yet' >&2; exit 1; }
+"#
+    };
+}
+
 pub(super) const RABBITMQ: Profile = Profile {
     name: "rabbitmq",
     title: "RabbitMQ",
@@ -14,18 +23,23 @@ pub(super) const RABBITMQ: Profile = Profile {
     // Of its own account it stops taking messages where memory or disk run out.
     ready: Ask {
         name: "rabbitmq ready",
-        command: "rabbitmq-diagnostics -q check_running && rabbitmq-diagnostics -q check_local_alarms",
+        command: concat!(
+            cookie!(),
+            "rabbitmq-diagnostics -q check_running && rabbitmq-diagnostics -q check_local_alarms"
+        ),
     },
     figures: &[
         // Only those that outlive a restart: durable, of no one connection, not gone with their last consumer or after a while.
         Figure {
             ask: Ask {
                 name: "rabbitmq queues",
-                command: r#"names=$(rabbitmqctl -q --no-table-headers list_vhosts name) || exit 1
+                command: concat!(
+                    cookie!(),
+                    r#"names=$(rabbitmqctl -q --no-table-headers list_vhosts name) || exit 1
 n=0
 while IFS= read -r name; do
 [ -n "$name" ] || continue
-list=$(rabbitmqctl -q --no-table-headers list_queues -p "$name" durable auto_delete exclusive arguments) || exit 1
+list=$(rabbitmqctl -q --no-table-headers list_queues -p "$name" durable auto_delete exclusive arguments </dev/null) || exit 1
 while IFS= read -r queue; do
 case $queue in *x-expires*) ;; true*false*false*) n=$((n + 1)) ;; esac
 done <<Q
@@ -34,19 +48,23 @@ Q
 done <<E
 $names
 E
-echo "$n""#,
+echo "$n""#
+                ),
             },
             min_ratio: 1.0,
         },
         Figure {
             ask: Ask {
                 name: "rabbitmq users",
-                command: r#"names=$(rabbitmqctl -q --no-table-headers list_users) || exit 1
+                command: concat!(
+                    cookie!(),
+                    r#"names=$(rabbitmqctl -q --no-table-headers list_users) || exit 1
 n=0
 while IFS= read -r name; do [ -z "$name" ] || n=$((n + 1)); done <<E
 $names
 E
-echo "$n""#,
+echo "$n""#
+                ),
             },
             min_ratio: 1.0,
         },
