@@ -4,6 +4,8 @@ use super::*;
 use crate::finding::Severity;
 use crate::image::Env;
 
+mod document;
+
 fn profile(name: &str) -> &'static Profile {
     named(name).unwrap_or_else(|| panic!("no profile {name}"))
 }

@@ -23,8 +23,8 @@ pub fn check(app: &mut App, args: &CheckArgs) -> Result<u8, Stop> {
     }
     for facts in &looked.survey.unit {
         if let Some(known) = &facts.profile {
-            let planned = known.planned(&looked.survey, &facts.name);
-            app.show.say(&words::profiles::known_as(&facts.name, &planned));
+            let known = known.planned(&looked.survey, &facts.name);
+            app.show.say(&format!("{}: {}", facts.name, known.describe()));
         }
     }
     for line in looked.checks.iter().map(words::checks::asked) {

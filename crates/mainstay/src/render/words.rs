@@ -12,7 +12,6 @@ use mainstay_core::verdict::Conclusion;
 use crate::span::Span;
 
 pub mod checks;
-pub mod profiles;
 
 /// A number of bytes, in units of 1000.
 #[must_use]
@@ -173,7 +172,8 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
     for service in &plan.unit.services {
         lines.push(format!("  image     {}", image_line(plan, service)));
     }
-    lines.extend(profiles::planned(plan));
+    let known = plan.unit.services.iter().filter_map(|s| Some((&s.name, s.profile.as_ref()?)));
+    lines.extend(known.map(|(name, profile)| format!("  profile   {name}: {}", profile.describe())));
     lines.push(format!(
         "  project   {} in {}",
         plan.unit.project.name,

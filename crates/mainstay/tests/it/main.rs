@@ -18,6 +18,7 @@ mod kept;
 mod lab;
 mod places;
 mod probed;
+mod profiles;
 mod quiesce;
 mod reach;
 mod refused;
