@@ -19,6 +19,7 @@ mod lab;
 mod places;
 mod probed;
 mod profiles;
+mod profiles_real;
 mod quiesce;
 mod reach;
 mod refused;

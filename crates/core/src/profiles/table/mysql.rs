@@ -5,7 +5,8 @@
 //! of its own series alone (<https://dev.mysql.com/doc/refman/9.0/en/downgrading.html>).
 //! MariaDB: up from any earlier version, and from MySQL below 8.0
 //! (<https://mariadb.com/kb/en/upgrading-between-major-mariadb-versions>); down within a series
-//! (<https://mariadb.com/kb/en/downgrading-between-major-versions-of-mariadb>).
+//! (<https://mariadb.com/kb/en/downgrading-between-major-versions-of-mariadb>): 10.11 starts on data of 11.8 and complains of a
+//! corrupt change buffer, so that nothing but this stops it.
 //! A copy of `InnoDB`'s files of a running server can be recovered only together with the log of what was written meanwhile,
 //! which `mariadb-backup` and `xtrabackup` collect.
 //! Variables: <https://github.com/docker-library/docs/tree/master/mysql>, `…/mariadb`,

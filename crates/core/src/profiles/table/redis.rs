@@ -59,7 +59,6 @@ macro_rules! save {
         concat!(
             login!($program),
             r#"no() { echo "$1" >&2; exit 1; }
-r=$(ask ping); [ "$r" = PONG ] || no "$r"
 field() { for l in $(ask info persistence); do case $l in "$1":*) l=${l#*:}; printf %s "${l%"$(printf '\r')"}" ;; esac; done; }
 still() {
 i=0
@@ -67,7 +66,7 @@ while [ "$(field rdb_bgsave_in_progress)$(field aof_rewrite_in_progress)$(field 
 i=$((i + 1)); [ "$i" -le 900 ] || no 'it was still saving after 15 minutes'; sleep 1
 done
 }
-aof=$(field aof_enabled)
+aof=$(field aof_enabled); [ -n "$aof" ] || no "$(ask ping)"
 [ "$aof" = 1 ] || [ "$(ask config get save)" != save ] || { echo 'it keeps nothing on disk'; exit 0; }
 still
 r=$(ask bgsave); case $r in *'saving started'*) ;; *) no "$r" ;; esac
