@@ -17,6 +17,9 @@ mod page;
 pub use bounds::Bounds;
 pub use page::{Page, new_errors};
 
+/// What users may leave of what a profile counts, while a version is watched.
+const LEFT_TO_USERS: f64 = 0.5;
+
 /// A functional check, as the plan has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -41,6 +44,9 @@ pub struct Check {
     /// What it said when the plan was made.
     #[serde(default)]
     pub before: Before,
+    /// The profile that it is of; `None` for one that the operator wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Its position among the plan's checks; names what is stored.
     pub index: usize,
 }
@@ -97,6 +103,16 @@ impl Check {
     #[must_use]
     pub fn decides(&self) -> bool {
         self.required && self.before != Before::Bad
+    }
+
+    /// The check while a version is watched. Users change then what a figure counts, and a profile knows nothing of them: its
+    /// figure is bad only where most of what was there is gone.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        if let (Some(_), Some(bounds)) = (&self.profile, &mut self.figure) {
+            bounds.min_ratio = bounds.min_ratio.map(|ratio| ratio.min(LEFT_TO_USERS));
+        }
+        self
     }
 
     /// Where the run's directory keeps what is really asked.

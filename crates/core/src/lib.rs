@@ -16,6 +16,7 @@ pub mod functional;
 pub mod image;
 pub mod plan;
 pub mod problem;
+pub mod profiles;
 pub mod reach;
 pub mod redact;
 pub mod redflags;

@@ -15,9 +15,13 @@ use crate::functional::Check;
 use crate::verdict::Tier;
 use crate::watch::LogRules;
 
+mod hooks;
 mod probes;
+mod profile;
 
+pub use hooks::Hooks;
 pub use probes::{Dependent, InsideProbe, NeighbourProbe, OutsideProbe, Probes, Protocol};
+pub use profile::ServiceProfile;
 
 /// The format of plans that this version writes.
 pub const FORMAT: u32 = 1;
@@ -181,37 +185,9 @@ pub struct ServicePlan {
     /// What is run in its container before and after a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
-}
-
-/// Commands that are run in a service's container around a backup. The plan has them as they may be shown;
-/// the commands themselves, which may hold a secret, lie in the run's directory, named by
-/// [`Hooks::stored_before`] and [`Hooks::stored_after`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hooks {
-    /// Before the data is read.
+    /// What is known about its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// After it was read, and also where that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// How long each may take, in milliseconds.
-    pub timeout_ms: u64,
-    /// The position of the service among the unit's; names the stored commands.
-    pub index: usize,
-}
-
-impl Hooks {
-    /// Where the run directory keeps the command that runs before: a JSON array of its arguments.
-    #[must_use]
-    pub fn stored_before(&self) -> PathBuf {
-        Path::new("hooks").join(format!("{}.before", self.index))
-    }
-
-    /// Where the run directory keeps the command that runs after.
-    #[must_use]
-    pub fn stored_after(&self) -> PathBuf {
-        Path::new("hooks").join(format!("{}.after", self.index))
-    }
+    pub profile: Option<ServiceProfile>,
 }
 
 /// A container, by id and name.

@@ -11,8 +11,7 @@ use mainstay_core::plan::Quiesce;
 use mainstay_core::problem::Problem;
 use mainstay_core::watch::{LogRules, Patterns};
 use mainstay_host::functional::CheckWishes;
-use mainstay_host::plan::{HookWish, HookWishes};
-use mainstay_host::survey::Hidden;
+use mainstay_host::plan::{HookWishes, ProfileWishes};
 use mainstay_vault::Retention;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,9 +20,13 @@ use crate::cli::ProbeArgs;
 use crate::resolver::Resolver;
 use crate::span::Span;
 
+mod around;
 mod checks;
+mod profile;
 
+pub use around::{HookCommand, QuiesceMode};
 pub use checks::CheckConfig;
+pub use profile::ProfileName;
 
 /// One configuration file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -96,63 +99,13 @@ pub struct Settings {
     pub after_backup: Option<HookCommand>,
     /// How long each of these commands may take; 60s where it is not said.
     pub hook_timeout: Option<Span>,
+    /// What the service's image is: the name of a profile, or `none`; recognised by its configuration where it is not said.
+    #[schemars(with = "Option<String>")]
+    pub profile: Option<ProfileName>,
     /// What else is asked of the service, to tell whether a version works.
     #[serde(default)]
     pub check: Vec<CheckConfig>,
 }
-
-/// How the data is made to stand still for a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum QuiesceMode {
-    /// The containers are stopped and started again.
-    Stop,
-    /// The processes in the containers are frozen.
-    Pause,
-    /// Not at all: the service runs on.
-    None,
-}
-
-impl QuiesceMode {
-    fn wish(self) -> Option<Quiesce> {
-        match self {
-            Self::Stop => Some(Quiesce::Stop),
-            Self::Pause => Some(Quiesce::Pause),
-            Self::None => None,
-        }
-    }
-}
-
-/// A command: a line for `sh -c`, or a program and its arguments for images without a shell. An empty one runs
-/// nothing.
-#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum HookCommand {
-    /// For `sh -c`.
-    Shell(String),
-    /// A program and its arguments.
-    Words(Vec<String>),
-}
-
-impl std::fmt::Debug for HookCommand {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[hidden]")
-    }
-}
-
-impl HookCommand {
-    fn words(self) -> Option<Hidden<Vec<String>>> {
-        let words = match self {
-            Self::Shell(line) if line.trim().is_empty() => Vec::new(),
-            Self::Shell(line) => vec!["sh".to_owned(), "-c".to_owned(), line],
-            Self::Words(words) => words,
-        };
-        (!words.is_empty()).then_some(Hidden(words))
-    }
-}
-
-/// How long a command around a backup may take, where it is not said.
-const HOOK_TIMEOUT_MS: u64 = 60_000;
 
 const PROJECT_FILE: &str = "mainstay.toml";
 const HOST_FILE: &str = "/etc/mainstay/config.toml";
@@ -185,6 +138,7 @@ const KEYS: &[&str] = &[
     "before_backup",
     "after_backup",
     "hook_timeout",
+    "profile",
     "check",
 ];
 
@@ -221,7 +175,7 @@ impl Settings {
     pub fn hooks(project_dir: &Path, project: &str) -> Result<HookWishes, Problem> {
         let local = read(&project_dir.join("mainstay.toml"))?;
         let host = read(Path::new("/etc/mainstay/config.toml"))?;
-        Ok(hook_wishes([local, host], project))
+        Ok(around::wishes(&[local, host], project))
     }
 
     /// What else is asked of the services of a project.
@@ -234,12 +188,14 @@ impl Settings {
         checks::wishes([(local, project_dir), (host, Path::new("/etc/mainstay"))], project)
     }
 
-    fn hook(self) -> HookWish {
-        HookWish {
-            before: self.before_backup.and_then(HookCommand::words),
-            after: self.after_backup.and_then(HookCommand::words),
-            timeout_ms: self.hook_timeout.map_or(HOOK_TIMEOUT_MS, Span::millis),
-        }
+    /// What the images of a project's services are taken for.
+    ///
+    /// # Errors
+    /// A file that can't be read or understood.
+    pub fn profiles(project_dir: &Path, project: &str) -> Result<ProfileWishes, Problem> {
+        let local = read(&project_dir.join(PROJECT_FILE))?;
+        let host = read(Path::new(HOST_FILE))?;
+        Ok(profile::wishes(&[local, host], project))
     }
 
     /// What log lines mean besides what is known.
@@ -281,6 +237,7 @@ impl Settings {
             before_backup: self.before_backup.or(other.before_backup),
             after_backup: self.after_backup.or(other.after_backup),
             hook_timeout: self.hook_timeout.or(other.hook_timeout),
+            profile: self.profile.or(other.profile),
             check: CheckConfig::nearer(self.check, other.check),
         }
     }
@@ -348,16 +305,14 @@ fn named(layers: [&Config; 2], project: &str) -> BTreeSet<String> {
     layers.iter().flat_map(|c| c.service.keys().filter_map(own)).collect()
 }
 
-fn hook_wishes(layers: [Config; 2], project: &str) -> HookWishes {
-    let names = named([&layers[0], &layers[1]], project);
+/// What the files say about each service that they name, and about all others.
+fn layered(layers: &[Config; 2], project: &str) -> (BTreeMap<String, Settings>, Settings) {
     let of = |name: &str| {
         let [local, host] = layers.clone().map(|config| config.for_service(project, name));
-        local.or(host).hook()
+        local.or(host)
     };
-    HookWishes {
-        others: of(""),
-        by_service: names.into_iter().map(|name| (name.clone(), of(&name))).collect(),
-    }
+    let names = named([&layers[0], &layers[1]], project);
+    (names.into_iter().map(|name| (name.clone(), of(&name))).collect(), of(""))
 }
 
 fn read(path: &Path) -> Result<Config, Problem> {

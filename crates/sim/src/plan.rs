@@ -31,7 +31,7 @@ pub fn with_hooks(mut plan: Plan) -> Plan {
     let command = Some("a command".to_owned());
     for (index, service) in plan.unit.services.iter_mut().enumerate() {
         let (before, after) = (command.clone(), command.clone());
-        service.hooks = Some(Hooks { before, after, timeout_ms: 1, index });
+        service.hooks = Some(Hooks { before, after, timeout_ms: 1, profile: None, index });
     }
     plan
 }
@@ -79,6 +79,7 @@ fn plan(kind: Kind) -> Plan {
                 stop_grace_ms: 1,
                 health_check: false,
                 hooks: None,
+                profile: None,
             }],
             project: Project {
                 name: "sim".into(),

@@ -12,6 +12,7 @@ fn check(figure: Option<Bounds>) -> Check {
         every_ms: None,
         figure,
         before: Before::Good { figure: None },
+        profile: None,
         index: 0,
     }
 }
@@ -128,6 +129,34 @@ fn a_check_that_was_bad_before_decides_nothing() {
     let bad = Check { before: Before::Bad, ..check(None) };
     assert!(!bad.decides() && check(None).decides());
     assert!(!Check { required: false, ..check(None) }.decides());
+}
+
+#[test]
+fn a_figure_that_was_0_says_nothing() {
+    let all = Bounds { min_ratio: Some(1.0), ..Bounds::default() };
+    assert!(counted(&all, 0.0, 0.0).good && counted(&all, 0.0, 7.0).good);
+    assert!(!counted(&all, 7.0, 0.0).good);
+}
+
+#[test]
+fn users_may_change_what_a_profile_counts_and_not_empty_it() {
+    let all = Bounds { min_ratio: Some(1.0), ..Bounds::default() };
+    let own = check(Some(all)).watched();
+    let of_profile = Check { profile: Some("postgres".into()), ..own.clone() }.watched();
+    let good = |check: &Check, now: f64| {
+        let answer = Answer { good: true, figure: Some(now), ..Answer::default() };
+        judge(check, Some(&measured(10.0)), answer).good
+    };
+    assert!(!good(&own, 9.0), "the operator said what it may be");
+    assert!(good(&of_profile, 5.0) && !good(&of_profile, 4.0));
+}
+
+#[test]
+fn a_check_of_an_older_journal_is_read() {
+    let mut value = serde_json::to_value(check(None)).unwrap();
+    assert_eq!(value.get("profile"), None);
+    value.as_object_mut().unwrap().remove("profile");
+    assert_eq!(serde_json::from_value::<Check>(value).unwrap(), check(None));
 }
 
 #[test]

@@ -40,6 +40,7 @@ const SPECIFIC: &[(Flag, &str)] = &[
         DataRefused,
         r"can't handle RDB format version|wrong signature trying to load DB|short read or OOM loading DB",
     ),
+    (DataRefused, r"fatal error loading the DB\b|error reading the RDB (?:base )?file"),
     (DataRefused, r"bad file format reading the append only file|internal error in RDB reading"),
     (DataRefused, r"wrong mongod version|too recent to start up on the existing data files"),
     (DataRefused, r"(?:invalid|incompatible|mismatch\w*|unsupported|wrong) featureCompatibilityVersion"),
@@ -54,6 +55,16 @@ const SPECIFIC: &[(Flag, &str)] = &[
     (
         DataRefused,
         r"was created (?:with|in) version .*minimum compatible|IndexFormatTooOld|IndexFormatTooNew|CorruptIndex",
+    ),
+    (DataRefused, r"\bformat version is not supported\b|/nodes/0: not a directory"),
+    (DataRefused, r"version id \d+ must contain OpenSearch mask"),
+    (
+        DataRefused,
+        r"\b(?:required|mandatory) feature flag not enabled|failed_to_initialize_feature_flags_registry",
+    ),
+    (
+        DataRefused,
+        r"contains record of unknown migration|migration specification not found|incompatible InfluxDB [0-9.]+ metadata",
     ),
     (DataRefused, r"database disk image is malformed|file is (?:encrypted or is )?not a database"),
     (

@@ -39,6 +39,56 @@ fn data_that_is_refused() {
     );
 }
 
+/// What the programs of profiles print when they refuse the data of another version.
+#[test]
+fn data_of_another_version_is_refused_by_every_program_that_has_a_profile() {
+    all(
+        DataRefused,
+        &[
+            // MongoDB 5.0 and 6.0 on data of two versions before.
+            r#"{"s":"F","msg":"Wrong mongod version","attr":{"error":"UPGRADE PROBLEM: Found an invalid featureCompatibilityVersion document (ERROR: Location4926900: Invalid featureCompatibilityVersion document in admin.system.version: { _id: \"featureCompatibilityVersion\", version: \"4.2\" }. See https://docs.mongodb.com/master/release-notes/4.4-compatibility/#feature-compatibility. :: caused by :: Invalid value for featureCompatibilityVersiondocument in admin.system.version, found 4.2, expected '4.4' or '4.9' or '5.0. See https://docs.mongodb.com/master/release-notes/4.4-compatibility/#feature-compatibility.). If the current featureCompatibilityVersion is below 4.4, see the documentation on upgrading at https://docs.mongodb.com/master/release-notes/4.4/#upgrade-procedures."}}"#,
+            // RabbitMQ 3.11 and 3.12.
+            "2022-07-13 11:29:28.366877+02:00 [error] <0.232.0> Feature flags: `implicit_default_bindings`: required feature flag not enabled! It must be enabled before upgrading RabbitMQ.",
+            "[error] <0.231.0> Failed to initialize feature flags registry: {disabled_required_feature_flag, direct_exchange_routing_v2}",
+            "2023-01-09 16:27:50.816607+00:00 [error] <0.229.0> Error during startup: {error,failed_to_initialize_feature_flags_registry}",
+            // Elasticsearch 9.1 and 8.13.
+            "fatal exception while booting Elasticsearch java.lang.IllegalStateException: cannot upgrade a node from version [8.18.0] directly to version [9.1.11], upgrade to version [8.19.0] first.",
+            "Caused by: org.elasticsearch.gateway.CorruptStateException: Format version is not supported. Upgrading to [8.13.2] is only supported from version [7.17.0].",
+            // Elasticsearch 7.15 on data of 8.0.
+            "org.elasticsearch.bootstrap.StartupException: ElasticsearchException[failed to bind service]; nested: FileSystemException[/usr/share/elasticsearch-7.15.0/data-0/nodes/0: Not a directory];",
+            // OpenSearch 3.0 and 3.4.
+            "org.opensearch.bootstrap.StartupException: java.lang.IllegalStateException: The index [[.opendistro_security/FvrdR2yPQqqWSZ48nL1Pdg]] was created with version [1.3.6] but the minimum compatible version is [2.0.0]. It should be re-indexed in OpenSearch 2.x before upgrading to 3.0.0.",
+            "java.lang.IllegalArgumentException: Version id 7090199 must contain OpenSearch mask",
+            // InfluxDB 2.0.9 and 2.7 on newer data, 2.0.0-rc.1 on a beta's.
+            r#"2021-10-26T14:02:37.978000Z     error   Failed to apply migrations      {"log_id": "0XREPVmG000", "error": "up: reading migrations: migration \"add annotations and notebooks resource types to operator token\": migration specification not found"}"#,
+            r#"Error: DB contains record of unknown migration "create authorizationhashedindexv1 bucket" - if you are downgrading from a more recent version of influxdb, please run the "influxd downgrade" command from that version to revert your metadata to be compatible with this version prior to starting influxd."#,
+            "2020-10-20T22:45:26.215540Z\terror\tIncompatible InfluxDB 2.0 metadata found. File must be moved before influxd will start.\t{\"log_id\": \"0Pz2rl9W000\", \"path\": \"/root/.influxdbv2/influxd.bolt\"}",
+            // Valkey 8.1.5 and Redis 7.0.13 on newer data.
+            "1:M 08 Dec 2025 15:08:43.050 # Error reading the RDB base file appendonly.aof.9077.base.rdb, AOF loading aborted",
+            "1:M 22 Sep 2023 10:37:18.317 # Can't handle RDB format version 11",
+            "1:M 22 Sep 2023 10:37:18.317 # Fatal error loading the DB: Invalid argument. Exiting.",
+            // MariaDB 10.1 and 10.3 on newer data, 10.9 after a kill.
+            "InnoDB: A downgrade from MariaDB 10.2.2 or later is not supported.",
+            "InnoDB: Downgrade after a crash is not supported. The redo log was created with MariaDB 10.4.17.",
+            "[ERROR] InnoDB: Upgrade after a crash is not supported. The redo log was created with MariaDB 10.7.1.",
+        ],
+    );
+}
+
+#[test]
+fn healthy_lines_of_programs_that_have_a_profile_mean_nothing() {
+    for line in [
+        "2023-01-27 18:07:34.864 [info] <0.272.0> Feature flags: list of feature flags found:",
+        "2023-01-27 18:07:34.865 [info] <0.272.0> Feature flags:   [x] drop_unroutable_metric",
+        "2020-10-20T22:45:26.204594Z\tinfo\tMigration \"Create TSM metadata buckets\" completed (up)\t{\"log_id\": \"0Pz2rl9W000\", \"service\": \"migrations\"}",
+        "2020-10-20T22:45:26.215412Z\tinfo\tChecking InfluxDB metadata for prior version.\t{\"log_id\": \"0Pz2rl9W000\"}",
+        "Reading RDB base file on AOF loading...",
+        "1:M 22 Sep 2023 10:37:18.311 # Server initialized",
+    ] {
+        assert_eq!(flag(line), None, "{line}");
+    }
+}
+
 #[test]
 fn migrations_that_failed() {
     all(

@@ -26,6 +26,8 @@ pub struct ExpectedCheck {
     pub required: bool,
     /// Whether the operator answers it.
     pub question: bool,
+    /// The profile that it is of, if the operator didn't write it.
+    pub profile: Option<String>,
 }
 
 impl ExpectedCheck {
@@ -44,7 +46,18 @@ impl ExpectedCheck {
         };
         let proven = check.figure.is_some() && tier.is_some_and(|tier| tier != Tier::ImageOnly);
         let required = check.decides() && !proven;
-        (!left_out).then(|| Self { name: check.name.clone(), required, question })
+        let (name, profile) = (check.name.clone(), check.profile.clone());
+        (!left_out).then(|| Self { name, required, question, profile })
+    }
+
+    /// Where what it asks is to be found, for people.
+    fn stands(&self) -> String {
+        match &self.profile {
+            Some(profile) => format!(
+                "it is of the profile {profile}; an own check of this name in mainstay.toml replaces it"
+            ),
+            None => format!("see what it asks: `name = \"{}\"` in mainstay.toml", self.name),
+        }
     }
 }
 
@@ -144,7 +157,7 @@ impl Asked {
             format!("the check {name} fails")
         };
         let problem = Problem::new("version-check-failed", what).because(&last.detail);
-        (problem.advise(format!("see what it asks: `name = \"{name}\"` in mainstay.toml")), last.doubt)
+        (problem.advise(self.expected.stands()), last.doubt)
     }
 
     /// The last answer, good or bad.
@@ -167,9 +180,10 @@ impl Asked {
             (true, true) => format!("the figure {name} rose: nothing says whether it may"),
             (true, false) => return None,
         };
-        let advice =
-            if last.good { "say what it may be: `max_ratio`, `at_most`" } else { "see what it asks" };
-        let advice = format!("{advice}, for `name = \"{name}\"` in mainstay.toml");
+        let limits = || {
+            format!("say what it may be: `max_ratio`, `at_most`, for `name = \"{name}\"` in mainstay.toml")
+        };
+        let advice = if last.good { limits() } else { self.expected.stands() };
         Some(Finding::new(ID, Severity::Warning, message).evidence(&last.detail).advice(advice))
     }
 

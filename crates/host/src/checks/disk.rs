@@ -16,7 +16,7 @@ pub(super) const ID: &str = "disk";
 const OVERHEAD: u64 = 512_000_000;
 
 pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
-    let (survey, wanted) = (input.survey, &input.wanted);
+    let (survey, wanted) = (input.survey, input.wanted);
     if !needs_room(survey, wanted) {
         return Vec::new();
     }

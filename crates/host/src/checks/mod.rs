@@ -17,6 +17,7 @@ mod health;
 mod image_drift;
 mod memory;
 mod mounts;
+mod profiles;
 mod quiesce;
 mod restarts;
 mod sharers;
@@ -25,6 +26,7 @@ mod unreachable_data;
 mod writable_layer;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use mainstay_core::finding::{Finding, Severity};
@@ -44,7 +46,7 @@ pub struct Asked {
 }
 
 /// What the run is going to do, as far as it matters to checks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The data is backed up: it has to be readable, and to fit.
     pub backup: bool,
@@ -58,13 +60,17 @@ pub struct Wanted {
     pub restore: Option<u64>,
     /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
     pub added_before: Option<u64>,
+    /// The data is copied while the service runs, and at no other time.
+    pub live_only: bool,
+    /// The images that services shall run, by service.
+    pub to: BTreeMap<String, String>,
 }
 
 /// Everything that a check sees.
 struct Input<'a> {
     survey: &'a Survey,
     asked: &'a Asked,
-    wanted: Wanted,
+    wanted: &'a Wanted,
     now: Timestamp,
 }
 
@@ -112,6 +118,8 @@ const CHECKS: &[Check] = &[
         dependencies::run,
     ),
     check(writable_layer::ID, "files in containers outside their mounts", writable_layer::run),
+    check(profiles::JUMP, "whether the new version can work on data of the old one", profiles::jump),
+    check(profiles::LIVE, "whether a copy that is made while the service runs is of use", profiles::live),
     check(anonymous_volumes::ID, "data in volumes without a name", anonymous_volumes::run),
     check(mounts::NO_DATA, "whether there is any data to back up", mounts::no_data),
 ];
@@ -132,10 +140,10 @@ const fn table() -> [(&'static str, &'static str); CHECKS.len()] {
 /// Runs every check. Most severe first.
 #[must_use]
 pub fn run(survey: &Survey, asked: &Asked, wanted: &Wanted) -> Vec<Finding> {
-    run_at(Timestamp::now(), survey, asked, *wanted)
+    run_at(Timestamp::now(), survey, asked, wanted)
 }
 
-fn run_at(now: Timestamp, survey: &Survey, asked: &Asked, wanted: Wanted) -> Vec<Finding> {
+fn run_at(now: Timestamp, survey: &Survey, asked: &Asked, wanted: &Wanted) -> Vec<Finding> {
     let input = Input { survey, asked, wanted, now };
     let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|c| (c.run)(&input)).collect();
     findings.sort_by_key(|f| Reverse(f.severity));

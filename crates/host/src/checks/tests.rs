@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mainstay_core::image::{Env, ImageConfig};
 use mainstay_core::plan::{
     ComposeVersion, DataMount, InsideProbe, MountKind, OutsideProbe, Probes, Project, Protocol, Reach,
 };
@@ -12,8 +13,8 @@ use super::*;
 use crate::discover::CONFIG_HASH;
 use crate::probes::Certificate;
 use crate::survey::{
-    ContainerFacts, DependencyFacts, HealthFacts, Hidden, ImageFacts, LayerFile, MountFacts, Resolved,
-    ServiceFacts, Sharer, Space, UnsupportedMount,
+    ContainerFacts, DependencyFacts, HealthFacts, Hidden, ImageFacts, LayerFile, MountFacts, ProfileFacts,
+    Resolved, ServiceFacts, Sharer, Space, UnsupportedMount,
 };
 
 /// The time that it is in all tests.
@@ -37,6 +38,7 @@ impl Case {
             containers,
             image: Some(ImageFacts { id: "sha256:old".into(), ..ImageFacts::default() }),
             tagged_id: Some("sha256:old".into()),
+            profile: None,
         };
         let config = json!({"services": {"web": {"image": "app:1"}}});
         let survey = Survey {
@@ -76,13 +78,13 @@ impl Case {
         run(&Input {
             survey: &self.survey,
             asked: &self.asked,
-            wanted: self.wanted,
+            wanted: &self.wanted,
             now: NOW.parse().unwrap(),
         })
     }
 
     fn all(&self) -> Vec<Finding> {
-        run_at(NOW.parse().unwrap(), &self.survey, &self.asked, self.wanted)
+        run_at(NOW.parse().unwrap(), &self.survey, &self.asked, &self.wanted)
     }
 }
 
@@ -128,6 +130,20 @@ pub(super) fn container(name: &str) -> ContainerFacts {
         ]),
         ..ContainerFacts::default()
     }
+}
+
+/// The service `web`, with this profile, from a repository of its own.
+pub(super) fn profiled(profile: &str, variable: &str, in_force: bool) -> Case {
+    let mut case = Case::of(vec![container("web-1")]);
+    case.survey.unit[0].profile = Some(ProfileFacts {
+        profile: mainstay_core::profiles::named(profile).unwrap(),
+        by: Some("a variable".into()),
+        image: ImageConfig { env: Env::from_lines([variable]), ..ImageConfig::default() },
+        reference: "my/store:15.18".into(),
+        in_force,
+        own_hooks: false,
+    });
+    case
 }
 
 /// A volume with three files.
@@ -206,7 +222,11 @@ fn everything_wrong() -> Vec<Case> {
 
     let mut third = Case::of(vec![container("web-1")]);
     third.survey.mounts.clear();
-    vec![first, second, third]
+
+    let mut fourth = profiled("postgres", "PG_VERSION=15.18", true);
+    fourth.wanted.to.insert("web".into(), "my/store:17".into());
+    fourth.wanted.live_only = true;
+    vec![first, second, third, fourth]
 }
 
 #[test]

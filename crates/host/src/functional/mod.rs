@@ -27,7 +27,7 @@ use crate::files::RunDir;
 pub(crate) use asking::{Asking, prepare};
 pub use operator::{Operator, Question};
 pub use planning::{CheckWishes, Planned};
-pub(crate) use planning::{add, look};
+pub(crate) use planning::{Known, add, look};
 pub(crate) use spec::shown_command;
 pub use spec::{Ask, Browser, Command, Figure, Http, Spec, Target, Text, Unattended};
 

@@ -1,6 +1,7 @@
 //! Functional checks in the plan: which there are, and what each says of the version that runs now.
 //!
-//! A check that is bad already can't condemn a new version; a finding says so. Questions aren't asked beforehand.
+//! A check that is bad already can't condemn a new version; a finding says so. Questions aren't asked beforehand. A profile's check
+//! that is bad is none at all: what it takes for granted is not so here.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,6 +29,14 @@ pub struct CheckWishes {
     pub others: Vec<Spec>,
 }
 
+/// A check that the profile of a service's image has.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) service: String,
+    pub(crate) profile: &'static str,
+    pub(crate) spec: Spec,
+}
+
 /// A check that was asked before anything is changed.
 #[derive(Debug)]
 pub struct Planned {
@@ -39,6 +48,21 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// Whether it is the service's check of this name.
+    pub(crate) fn is(&self, service: &str, name: &str) -> bool {
+        self.check.service == service && self.spec.name == name
+    }
+
+    /// Whether it was good.
+    pub(crate) fn is_good(&self) -> bool {
+        matches!(self.check.before, Before::Good { .. })
+    }
+
+    /// What came back, for people.
+    pub(crate) fn said(&self) -> &str {
+        self.answer.as_ref().map_or("it was not asked", |answer| &answer.detail)
+    }
+
     /// What it says against an update.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
@@ -52,7 +76,8 @@ impl Planned {
     }
 }
 
-/// Asks the checks of the services in `unit`, all at once.
+/// Asks the checks of the services in `unit`, all at once, and those that profiles have where the operator has none of the same
+/// name. Returned beside them are those of profiles that are not good.
 ///
 /// # Errors
 ///
@@ -62,17 +87,21 @@ pub(crate) async fn look(
     found: &Found,
     unit: &[String],
     wishes: &CheckWishes,
+    known: &[Known],
     probes: &Probes,
-) -> Result<Vec<Planned>, Problem> {
+) -> Result<(Vec<Planned>, Vec<Planned>), Problem> {
     let mut own = Vec::new();
     for service in unit {
         let specs = wishes.by_service.get(service).unwrap_or(&wishes.others);
-        own.extend(specs.iter().map(|spec| (service, complete(spec, service, probes))));
+        own.extend(specs.iter().map(|spec| (service, complete(spec, service, probes), None)));
+        let hidden = |known: &Known| specs.iter().any(|spec| spec.name == known.spec.name);
+        let rest = known.iter().filter(|known| known.service == *service && !hidden(known));
+        own.extend(rest.map(|known| (service, known.spec.clone(), Some(known.profile))));
     }
     let mut asked = Vec::new();
-    for (index, (service, spec)) in own.iter().enumerate() {
+    for (service, spec, profile) in &own {
         usable(service, spec)?;
-        let shared = own.iter().filter(|(_, other)| other.name == spec.name).count() > 1;
+        let shared = own.iter().filter(|(_, other, _)| other.name == spec.name).count() > 1;
         let name = if shared { format!("{} of {service}", spec.name) } else { spec.name.clone() };
         let place = Place {
             engine: engine.clone(),
@@ -81,12 +110,17 @@ pub(crate) async fn look(
             operator: None,
             screenshot: None,
         };
-        asked.push(planned(place, spec.clone(), name, index));
+        asked.push(planned(place, spec.clone(), name, *profile));
     }
-    Ok(join_all(asked).await)
+    let of_use = |planned: &Planned| planned.check.profile.is_none() || planned.is_good();
+    let (mut good, bad): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().partition(of_use);
+    for (index, planned) in good.iter_mut().enumerate() {
+        planned.check.index = index;
+    }
+    Ok((good, bad))
 }
 
-async fn planned(place: Place, spec: Spec, name: String, index: usize) -> Planned {
+async fn planned(place: Place, spec: Spec, name: String, profile: Option<&str>) -> Planned {
     let answer = match spec.ask {
         Ask::Question { .. } => None,
         _ => Some(ask(&place, &spec).await),
@@ -109,7 +143,8 @@ async fn planned(place: Place, spec: Spec, name: String, index: usize) -> Planne
         every_ms: spec.every_ms,
         figure: bounds,
         before,
-        index,
+        profile: profile.map(str::to_owned),
+        index: 0,
     };
     Planned { check, answer, spec }
 }

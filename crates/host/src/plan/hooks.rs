@@ -17,6 +17,10 @@ pub struct HookWish {
     pub after: Option<Hidden<Vec<String>>>,
     /// How long each may take, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether the operator says what is run, be it nothing.
+    pub said: bool,
+    /// The profile that the commands are of, if they are not the operator's.
+    pub profile: Option<&'static str>,
 }
 
 /// What the services of a project want.
@@ -29,8 +33,13 @@ pub struct HookWishes {
 }
 
 impl HookWishes {
-    fn of(&self, service: &str) -> &HookWish {
+    pub(super) fn of(&self, service: &str) -> &HookWish {
         self.by_service.get(service).unwrap_or(&self.others)
+    }
+
+    /// Whether the operator says what is run around a backup of this service, be it nothing.
+    pub(super) fn are_said(&self, service: &str) -> bool {
+        self.of(service).said
     }
 
     /// Whether any of these services wants something run.
@@ -49,7 +58,8 @@ pub(super) fn add(plan: &mut Plan, wishes: &HookWishes) -> Vec<(PathBuf, Hidden<
             continue;
         }
         let [before, after] = [&wish.before, &wish.after].map(|c| c.as_ref().map(|c| shown(&c.0)));
-        let hooks = Hooks { before, after, timeout_ms: wish.timeout_ms, index };
+        let profile = wish.profile.map(str::to_owned);
+        let hooks = Hooks { before, after, timeout_ms: wish.timeout_ms, profile, index };
         for (command, stored) in [(&wish.before, hooks.stored_before()), (&wish.after, hooks.stored_after())]
         {
             if let Some(command) = command {

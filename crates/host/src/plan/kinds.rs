@@ -6,7 +6,7 @@ use mainstay_core::plan::{Kind, Plan, Quiesce};
 use mainstay_core::problem::Problem;
 use mainstay_core::verdict::Tier;
 
-use super::{Bytes, Draft, Looked, Wishes, hooks, look, unit};
+use super::{Bytes, Draft, Looked, Wishes, hooks, look, profiles, unit};
 use crate::checks::Wanted;
 use crate::discover::Found;
 use crate::engine::Engine;
@@ -16,7 +16,7 @@ use crate::survey::Hidden;
 /// The checks that matter where nothing is replaced: what they say of the service's state does not stop a
 /// backup or a restoration, which may be just what a broken service needs.
 const DATA_CHECKS: &[&str] =
-    &["mounts", "unsupported-mounts", "disk", "archive-api", "put-back", "sharers", "quiesce"];
+    &["mounts", "unsupported-mounts", "disk", "archive-api", "put-back", "sharers", "quiesce", "live-copy"];
 
 /// Plans a backup of a service: while it runs, and, where that is wished, once more while it is paused or
 /// stopped.
@@ -26,6 +26,11 @@ const DATA_CHECKS: &[&str] =
 /// Those of the engine.
 pub async fn backup(engine: &Engine, found: &Found, wishes: &Wishes) -> Result<Draft, Problem> {
     let looked = look_at_data(engine, found, std::slice::from_ref(&found.service), wishes, None).await?;
+    // Where the service stands still for its backup, there is nothing to prepare.
+    let around = match wishes.still {
+        None => profiles::prepared(&looked.survey, &wishes.hooks),
+        Some(_) => wishes.hooks.clone(),
+    };
     let mut plan = unit::plan(engine, found, looked, wishes, Kind::Backup).await;
     plan.still = wishes.still;
     if plan.still.is_none() {
@@ -33,7 +38,7 @@ pub async fn backup(engine: &Engine, found: &Found, wishes: &Wishes) -> Result<D
         // service itself does.
         plan.findings.retain(|f| f.check != "sharers");
     }
-    let commands = hooks::add(&mut plan, &wishes.hooks);
+    let commands = hooks::add(&mut plan, &around);
     Ok(Draft { plan, files: Vec::new(), commands })
 }
 
@@ -129,6 +134,7 @@ async fn look_at_data(
         backup,
         hooks: backup && wishes.hooks.any(unit),
         pause: backup && wishes.still == Some(Quiesce::Pause),
+        live_only: backup && wishes.still.is_none(),
         restore: restored.map(|records| records.iter().map(|r| r.bytes).sum()),
         ..Wanted::default()
     };

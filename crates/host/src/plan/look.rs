@@ -6,7 +6,7 @@ use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{InsideProbe, OutsideProbe, Probes, Protocol, Room};
 use mainstay_core::problem::Problem;
 
-use super::{Wishes, beside};
+use super::{Wishes, beside, profiles};
 use crate::checks::{self, Asked, Wanted};
 use crate::discover::{self, Found};
 use crate::engine::Engine;
@@ -45,7 +45,7 @@ pub async fn look(
     wanted: &Wanted,
 ) -> Result<Looked, Problem> {
     let options = Options { repository: wishes.repository.clone(), state: wishes.state.clone() };
-    let survey = survey::survey(engine, found, &found.service, unit, &options).await?;
+    let mut survey = survey::survey(engine, found, &found.service, unit, &options).await?;
     let mut probes = wished(&survey.probes, &survey.service, wishes);
     let mut notes = Vec::new();
     let mut inside = ask_inside(engine, &survey, probes.inside.as_ref()).await;
@@ -65,14 +65,25 @@ pub async fn look(
         None => None,
     };
     let asked = Asked { inside, outside };
-    let wanted = Wanted { added_before: wishes.added_before, ..*wanted };
+    let wanted = Wanted { added_before: wishes.added_before, ..wanted.clone() };
+    let mut probes = with_baseline(probes, &asked);
+    let mut checks = Vec::new();
+    if wanted.recreate || wanted.backup {
+        profiles::recognise(engine, &mut survey, &wishes.profiles, &wishes.hooks).await;
+    }
+    if wanted.recreate {
+        let known = profiles::asked(&survey, true);
+        let (good, bad) = functional::look(engine, found, unit, &wishes.checks, &known, &probes).await?;
+        profiles::rely(&mut survey, &good);
+        notes.extend(profiles::notes(&survey, &bad));
+        checks = good;
+    } else if wanted.backup {
+        profiles::ready(engine, found, unit, &mut survey).await?;
+    }
     let mut findings = checks::run(&survey, &asked, &wanted);
     findings.extend(notes);
     let room = checks::room(&survey, &wanted);
-    let mut probes = with_baseline(probes, &asked);
-    let mut checks = Vec::new();
     if wanted.recreate {
-        checks = functional::look(engine, found, unit, &wishes.checks, &probes).await?;
         let (neighbour, untold) = beside::neighbour(engine, &survey, wishes, probes.inside.as_ref()).await?;
         let (dependents, left_out) = beside::dependents(engine, found, &survey, wishes).await?;
         (probes.neighbour, probes.dependents) = (neighbour, dependents);

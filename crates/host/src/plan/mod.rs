@@ -7,6 +7,7 @@ mod beside;
 mod hooks;
 mod kinds;
 mod look;
+mod profiles;
 mod unit;
 mod update;
 mod variables;
@@ -26,6 +27,7 @@ use crate::survey::Hidden;
 pub use hooks::{HookWish, HookWishes};
 pub use kinds::{backup, restore, rollback};
 pub use look::{Looked, detected, look};
+pub use profiles::ProfileWishes;
 pub use update::{Update, update};
 
 /// What the operator said about a service, by flag or configuration; everything else is detected.
@@ -69,6 +71,8 @@ pub struct Wishes {
     pub hooks: HookWishes,
     /// What else is asked of the services.
     pub checks: CheckWishes,
+    /// What their images are taken for.
+    pub profiles: ProfileWishes,
     /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
     pub added_before: Option<u64>,
     /// Checks to override.

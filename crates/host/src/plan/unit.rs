@@ -70,6 +70,7 @@ fn service(survey: &Survey, facts: &ServiceFacts) -> ServicePlan {
         keep_tag: images::keep_tag(&survey.project.name, &facts.name, id.as_deref().unwrap_or_default()),
         stop_grace_ms: facts.containers.iter().map(|c| c.stop_grace_ms).max().unwrap_or(10_000),
         hooks: None,
+        profile: facts.profile.as_ref().map(|known| known.planned(survey, &facts.name)),
         health_check: facts.containers.iter().any(|c| c.health.is_some()),
     }
 }

@@ -63,8 +63,9 @@ pub async fn update(
     };
     let unit = unit::start_order(&before, &unit);
     let images = resolve(engine, &after, &unit).await?;
-    let wanted_checks =
-        Wanted { backup: true, recreate: true, hooks: wishes.hooks.any(&unit), ..Wanted::default() };
+    let to = unit.iter().cloned().zip(images.iter().map(|image| image.reference.clone())).collect();
+    let hooks = wishes.hooks.any(&unit);
+    let wanted_checks = Wanted { backup: true, recreate: true, hooks, to, ..Wanted::default() };
     let mut looked = look(engine, found, &unit, wishes, &wanted_checks).await?;
     looked.findings.extend(notes);
     let checks = std::mem::take(&mut looked.checks);

@@ -125,6 +125,25 @@ fn quoted(path: &Path) -> String {
     }
 }
 
+/// What the functional checks said of a version that was verified, with what they count.
+fn answers(plan: &Plan, state: &RunState) -> String {
+    let own = |said: &&String| {
+        plan.checks
+            .iter()
+            .any(|check| said.strip_prefix(&check.name).is_some_and(|rest| rest.starts_with(": ")))
+    };
+    let mut text = String::new();
+    for step in [Step::VerifyNew, Step::VerifyOld] {
+        let Some(Fact::Verified { observations, .. }) = state.fact(step) else { continue };
+        let said: Vec<&String> = observations.iter().filter(own).collect();
+        if !said.is_empty() {
+            let _ = writeln!(text, "\n{}, by functional checks:", step.name());
+        }
+        said.iter().for_each(|line| text += &format!("  {line}\n"));
+    }
+    text
+}
+
 /// The figures of the version that was watched, beside those from before.
 fn figures(state: &RunState) -> String {
     let Some(Fact::Watched { before: Some(before), during: Some(during), early, .. }) =
@@ -156,6 +175,9 @@ fn report(run: &str, plan: &Plan, state: &RunState) -> String {
     let mut text = format!("Run {run}: {} of {}\n\n", plan.kind.word(), plan.unit.id());
     for service in &plan.unit.services {
         let _ = writeln!(text, "{}: {} -> {}", service.name, service.from.reference, service.to.reference);
+        if let Some(known) = &service.profile {
+            let _ = writeln!(text, "{}: {}", service.name, known.describe());
+        }
     }
     let _ = writeln!(text, "\nSteps, with the milliseconds that each took:\n");
     for (step, took) in state.timings() {
@@ -166,6 +188,7 @@ fn report(run: &str, plan: &Plan, state: &RunState) -> String {
             let _ = writeln!(text, "\n{}: no good answer for at most {down} ms", step.name());
         }
     }
+    text.push_str(&answers(plan, state));
     text.push_str(&figures(state));
     if let Some((tier, failure)) = state.turned_back() {
         let _ = writeln!(text, "\nRolled back: {}\nBecause {}", tier.describe(), failure.problem);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
+use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::plan::{Hooks, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
@@ -29,11 +30,16 @@ const WITHOUT_SHELL: &str = "is the program in the image? For an image without a
                              `[\"/program\", \"argument\"]`";
 
 impl Host {
-    /// Runs the commands in start order; the first one that fails is the last one.
+    /// Runs the commands in start order; the first one that fails is the last one. What a profile prepares is more than was asked
+    /// for: where it fails, the backup is what it would be without.
     pub(super) fn run_before(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         for service in &context.plan.unit.services {
-            if let Some(Hooks { before: Some(shown), .. }) = &service.hooks {
-                self.run_hook(permit, service, shown, context)?;
+            let Some(Hooks { before: Some(shown), profile, .. }) = &service.hooks else { continue };
+            match (self.run_hook(permit, service, shown, context), profile) {
+                (Err(failure), Some(profile)) if failure.cause == Cause::Step => {
+                    context.observe(unprepared(service, profile, &failure));
+                }
+                (ran, _) => ran?,
             }
         }
         Ok(Fact::Nothing)
@@ -135,6 +141,18 @@ fn not_begun(step: Step, service: &ServicePlan, shown: &str, problem: Problem) -
     }
     let what = format!("{} of {} could not be run: {shown}", key(step), service.name);
     Problem { code: "hook-failed".to_owned(), what, ..problem }.advise(WITHOUT_SHELL)
+}
+
+fn unprepared(service: &ServicePlan, profile: &str, failure: &Failure) -> Finding {
+    let message = format!(
+        "{}: a copy that is made while it runs may be worthless, for it could not be prepared",
+        service.name
+    );
+    let advice = format!(
+        "stand still for it: `--quiesce stop`; or write `before_backup` in mainstay.toml, in place of what the profile {profile} does"
+    );
+    let finding = Finding::new("live-copy", Severity::Warning, message).evidence(failure.problem.to_string());
+    failure.evidence.iter().fold(finding, Finding::evidence).advice(advice)
 }
 
 fn judge(

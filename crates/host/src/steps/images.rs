@@ -2,9 +2,10 @@
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit, PulledImage};
 use mainstay_core::finding::Finding;
-use mainstay_core::image;
+use mainstay_core::image::{self, ImageConfig};
 use mainstay_core::plan::{Plan, ServicePlan};
 use mainstay_core::problem::Problem;
+use mainstay_core::profiles;
 use mainstay_core::step::Step;
 use mainstay_runner::Context;
 
@@ -12,6 +13,7 @@ use super::trouble::engine_step;
 use super::{Done, Host};
 use crate::engine::Engine;
 use crate::images::{self, Reference};
+use crate::survey;
 
 impl Host {
     /// Gives each old image a tag of our own, so that nothing prunes it.
@@ -91,5 +93,16 @@ async fn compare(
     let (old, new) = (images::inspect(docker, old).await?, images::inspect(docker, new).await?);
     let mounted: Vec<String> = plan.data.iter().map(|mount| mount.destination.clone()).collect();
     let port = plan.probes.inside.as_ref().filter(|p| p.service == service.name).map(|p| p.port);
-    Ok(image::compare(&old, &new, &mounted, port))
+    let mut findings = image::compare(&old, &new, &mounted, port);
+    findings.extend(jump(service, &old, &new));
+    Ok(findings)
+}
+
+/// Whether the new image, which knows its version exactly, can't work on the data of the old one.
+fn jump(service: &ServicePlan, old: &ImageConfig, new: &ImageConfig) -> Option<Finding> {
+    let known = service.profile.as_ref().filter(|known| known.in_force && known.keeps_data)?;
+    let profile = profiles::named(&known.name)?;
+    let (from, to) = (&service.from.reference, &service.to.reference);
+    let refusal = survey::refusal(profile, known.recognised_by.is_none(), (from, old), (to, Some(new)))?;
+    Some(refusal.finding(&service.name))
 }

@@ -130,7 +130,12 @@ impl Host {
         let when = if step == Step::VerifyOld { "old" } else { "new" };
         let operator = self.operator.as_ref();
         let all = functional::prepare(&self.engine, context.plan, &self.run, operator, when);
-        let expected = |asking: Asking| Some((ExpectedCheck::of(&asking.check, step, tier)?, asking));
+        let expected = |mut asking: Asking| {
+            if step == Step::Watch {
+                asking.check = asking.check.watched();
+            }
+            Some((ExpectedCheck::of(&asking.check, step, tier)?, asking))
+        };
         Ok(all.map_err(engine_step)?.into_iter().filter_map(expected).collect())
     }
 

@@ -11,6 +11,8 @@ use mainstay_core::plan::{ContainerRef, DataMount, MountKind, Probes, Project};
 use mainstay_core::problem::Problem;
 use serde_json::Value;
 
+use super::profiles::ProfileFacts;
+
 /// A value that may hold secrets: usable, but its `Debug` shows nothing.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden<T>(pub T);
@@ -91,6 +93,12 @@ impl Survey {
         self.unit.iter().flat_map(|s| s.containers.iter().map(|c| (s.name.as_str(), c)))
     }
 
+    /// Whether a service keeps anything.
+    #[must_use]
+    pub fn keeps_data(&self, service: &str) -> bool {
+        self.mounts.iter().any(|m| m.exists && m.mount.services.iter().any(|name| name == service))
+    }
+
     /// Bytes of all data mounts.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
@@ -132,6 +140,8 @@ pub struct ServiceFacts {
     pub image: Option<ImageFacts>,
     /// The id that the image reference of the Compose file has on this engine now.
     pub tagged_id: Option<String>,
+    /// What is known about its image, where somebody looked.
+    pub profile: Option<ProfileFacts>,
 }
 
 /// One container.

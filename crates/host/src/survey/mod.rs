@@ -10,6 +10,7 @@ mod doctor;
 mod facts;
 mod layer;
 mod mounts;
+mod profiles;
 mod space;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub use detect::probes;
 pub(crate) use detect::protocol;
 pub use doctor::{Doctor, doctor};
 pub use facts::*;
+pub use profiles::{ProfileFacts, ProfileWish};
+pub(crate) use profiles::{recognise, refusal};
 pub use space::{Count, count, free, human};
 
 /// What a survey needs to know besides the service.

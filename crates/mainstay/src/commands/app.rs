@@ -145,6 +145,7 @@ impl App {
             added_before: self.added_before(found),
             hooks: Settings::hooks(&project.directory, &project.name)?,
             checks: Settings::checks(&project.directory, &project.name)?,
+            profiles: Settings::profiles(&project.directory, &project.name)?,
             forced: Vec::new(),
             repository: Repositories::of(&self.global, &self.state, Some(&project.directory))?
                 .access

@@ -21,6 +21,12 @@ pub fn check(app: &mut App, args: &CheckArgs) -> Result<u8, Stop> {
     for line in looked.room.iter().map(words::room) {
         app.show.say(&line);
     }
+    for facts in &looked.survey.unit {
+        if let Some(known) = &facts.profile {
+            let known = known.planned(&looked.survey, &facts.name);
+            app.show.say(&format!("{}: {}", facts.name, known.describe()));
+        }
+    }
     for line in looked.checks.iter().map(words::checks::asked) {
         app.show.say(&line);
     }

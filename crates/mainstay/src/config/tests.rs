@@ -33,13 +33,14 @@ fn commands_are_lines_for_a_shell_or_lists_of_words() {
     let text = "[defaults]\nhook_timeout = \"5s\"\nbefore_backup = \"sync\"\n\
                 [service.db]\nbefore_backup = \"pg_dump >/d/x\"\nafter_backup = [\"/bin/rm\", \"/d/x\"]\n\
                 [service.\"shop/app\"]\nbefore_backup = \"\"\n[service.\"other/app\"]\nquiesce = \"pause\"\n";
-    let wishes = super::hook_wishes([parse(text).unwrap(), Default::default()], "shop");
-    let words = |wish: &super::HookWish| wish.before.as_ref().map(|c| c.0.join(" "));
+    let wishes = super::around::wishes(&[parse(text).unwrap(), Default::default()], "shop");
+    let words = |wish: &mainstay_host::plan::HookWish| wish.before.as_ref().map(|c| c.0.join(" "));
     assert_eq!(words(&wishes.others).as_deref(), Some("sh -c sync"));
     assert_eq!(words(&wishes.by_service["db"]).as_deref(), Some("sh -c pg_dump >/d/x"));
     assert_eq!(wishes.by_service["db"].after.as_ref().unwrap().0, ["/bin/rm", "/d/x"]);
     assert_eq!(wishes.by_service["db"].timeout_ms, 5_000);
     assert_eq!(words(&wishes.by_service["app"]), None, "an empty one takes the default away");
+    assert!(wishes.by_service["app"].said, "and says that nothing is to be run");
     assert_eq!(wishes.by_service.len(), 2, "another project's is none of ours");
 }
 

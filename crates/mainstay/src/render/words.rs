@@ -172,6 +172,8 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
     for service in &plan.unit.services {
         lines.push(format!("  image     {}", image_line(plan, service)));
     }
+    let known = plan.unit.services.iter().filter_map(|s| Some((&s.name, s.profile.as_ref()?)));
+    lines.extend(known.map(|(name, profile)| format!("  profile   {name}: {}", profile.describe())));
     lines.push(format!(
         "  project   {} in {}",
         plan.unit.project.name,
@@ -278,7 +280,9 @@ fn standing_still(plan: &Plan) -> Vec<String> {
         let limit = millis(hooks.timeout_ms);
         let named = [("before", &hooks.before), ("after", &hooks.after)];
         for (when, command) in named.into_iter().filter_map(|(when, c)| Some((when, c.as_ref()?))) {
-            lines.push(format!("  {when:<8}  {}: {command} (within {limit})", service.name));
+            let what =
+                hooks.profile.as_ref().map_or_else(|| command.clone(), |name| format!("profile {name}"));
+            lines.push(format!("  {when:<8}  {}: {what} (within {limit})", service.name));
         }
     }
     lines

@@ -19,6 +19,8 @@ mod lab;
 mod places;
 mod power;
 mod probed;
+mod profiles;
+mod profiles_real;
 mod quiesce;
 mod reach;
 mod refused;

@@ -20,7 +20,14 @@ pub fn with_hooks(mut plan: Plan) -> Plan {
         keep_tag: "mainstay/keep/app".into(),
         stop_grace_ms: 1,
         health_check: false,
-        hooks: Some(Hooks { before: command.clone(), after: command, timeout_ms: 1, index: 0 }),
+        hooks: Some(Hooks {
+            before: command.clone(),
+            after: command,
+            timeout_ms: 1,
+            profile: None,
+            index: 0,
+        }),
+        profile: None,
     }];
     plan
 }

@@ -8,7 +8,7 @@ use crate::verdict::Tier;
 
 fn asked(mode: Mode, required: bool, question: bool) -> Judge {
     let mut expected = expectation(mode);
-    expected.checks = vec![ExpectedCheck { name: "login".into(), required, question }];
+    expected.checks = vec![ExpectedCheck { name: "login".into(), required, question, profile: None }];
     let mut judge = Judge::new(expected);
     judge.see(0, Signal::Running { container: app() });
     judge.see(0, health(true));
@@ -159,6 +159,7 @@ fn planned(figure: Option<Bounds>, kind: Kind) -> Check {
         every_ms: None,
         figure,
         before: Before::Good { figure: None },
+        profile: None,
         index: 0,
     }
 }

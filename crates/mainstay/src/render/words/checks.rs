@@ -7,7 +7,7 @@ use super::millis;
 
 /// A check of a plan, for people.
 pub fn planned(check: &Check) -> String {
-    let mut text = format!("  check     {}: {} {}", check.name, check.kind.word(), check.shown);
+    let mut text = format!("  check     {}: {}", check.name, what(check));
     if let Some(bounds) = &check.figure {
         text += &format!(", {}", limits(bounds));
     }
@@ -31,7 +31,15 @@ pub fn asked(planned: &Planned) -> String {
         Some(answer) => format!("good: {}", answer.detail),
         None => "asked of a new version alone".to_owned(),
     };
-    format!("check {} ({} {}): {says}", check.name, check.kind.word(), check.shown)
+    format!("check {} ({}): {says}", check.name, what(check))
+}
+
+/// What is asked. The scripts of profiles are long, and stand in the documentation.
+fn what(check: &Check) -> String {
+    match &check.profile {
+        Some(profile) => format!("profile {profile}"),
+        None => format!("{} {}", check.kind.word(), check.shown),
+    }
 }
 
 fn limits(bounds: &Bounds) -> String {
@@ -70,9 +78,14 @@ mod tests {
             every_ms: None,
             figure: Some(Bounds { min_ratio: Some(0.9), ..Bounds::default() }),
             before: Before::Good { figure: Some(1000.0) },
+            profile: None,
             index: 0,
         };
         let shown = "  check     rows: command figure of count, at least 0.9 times what it was (within 30s; now 1000; only wanted)";
         assert_eq!(planned(&check), shown);
+        let of_profile = Check { profile: Some("postgres".into()), required: true, ..check };
+        let shown =
+            "  check     rows: profile postgres, at least 0.9 times what it was (within 30s; now 1000)";
+        assert_eq!(planned(&of_profile), shown);
     }
 }

@@ -190,7 +190,7 @@ fn a_mount_that_cannot_be_made() {
 #[test]
 fn data_of_another_major_version_after_an_update() {
     let lab = Lab::new("pg").up();
-    let diagnosis = of_update(&lab, "db", &built("PG_17"), &[], "data-version");
+    let diagnosis = of_update(&lab, "db", &built("PG_17"), &["--force", "profile-jump"], "data-version");
     says(&diagnosis, &["PostgreSQL 15", "PostgreSQL 17", "pg_upgrade"]);
 }
 

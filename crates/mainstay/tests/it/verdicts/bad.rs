@@ -219,6 +219,7 @@ pub const CASES: &[Case] = &[
         project: Project::Postgres,
         from: "$PG_OLD",
         to: "$PG_17",
+        options: &["--force", "profile-jump"],
         expected: IMAGE_ONLY,
         diagnosis: Some("data-version"),
         ..BAD
