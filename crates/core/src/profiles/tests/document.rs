@@ -81,7 +81,9 @@ fn every_command_and_every_way_is_documented_as_it_is() {
         }
         if let Live::Prepared { before, after } = &profile.live {
             say("before a copy", before);
-            after.iter().for_each(|after| say("after it", after));
+            if let Some(after) = after {
+                say("after it", after);
+            }
         }
         if let Live::Torn { why } = &profile.live {
             let _ = writeln!(text, "A copy of it while it runs: {why}.\n");
