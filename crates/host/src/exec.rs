@@ -196,14 +196,7 @@ async fn listen(started: StartExecResults, tail: &mut Tail, said: &mut Said) {
 /// Kills a process of this container and everything below it. A process id may be another one's by now, so that
 /// only what is in the container's control group is touched.
 fn kill_tree(pid: i32, container: &str) {
-    let mut tree = BTreeSet::from([pid]);
-    let all = processes();
-    while let Some((child, _)) =
-        all.iter().find(|(child, parent)| tree.contains(parent) && !tree.contains(child))
-    {
-        tree.insert(*child);
-    }
-    for pid in tree {
+    for pid in tree(pid, &processes()) {
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         if groups.contains(container)
             && let Some(pid) = Pid::from_raw(pid)
@@ -212,6 +205,21 @@ fn kill_tree(pid: i32, container: &str) {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// A process and everything below it. A command that is just beginning has the id 0 in what the engine tells: that of the
+/// parent of all, below which the container's own process is, too.
+fn tree(pid: i32, all: &[(i32, i32)]) -> BTreeSet<i32> {
+    if pid <= 0 {
+        return BTreeSet::new();
+    }
+    let mut tree = BTreeSet::from([pid]);
+    while let Some((child, _)) =
+        all.iter().find(|(child, parent)| tree.contains(parent) && !tree.contains(child))
+    {
+        tree.insert(*child);
+    }
+    tree
 }
 
 /// Every process that can be seen from here, with its parent.
@@ -299,6 +307,14 @@ mod tests {
     fn the_parent_is_found_behind_any_name() {
         assert_eq!(parent("12 (a) b) c) S 7 12 12 0"), Some(7));
         assert_eq!(parent("nonsense"), None);
+    }
+
+    #[test]
+    fn a_command_that_has_no_process_yet_is_not_the_parent_of_all() {
+        let all = [(1, 0), (2, 0), (10, 1), (11, 10), (12, 1)];
+        assert_eq!(tree(10, &all), BTreeSet::from([10, 11]));
+        assert_eq!(tree(1, &all), BTreeSet::from([1, 10, 11, 12]));
+        assert_eq!(tree(0, &all), BTreeSet::new());
     }
 
     #[test]

@@ -264,7 +264,8 @@ fn caddy() {
         "caddy",
         &built("CADDY_OLD"),
         "/data",
-        "    command: [\"caddy\", \"run\", \"--config\", \"/own/Caddyfile\", \"--adapter\", \"caddyfile\"]",
+        "    command: [\"caddy\", \"run\", \"--config\", \"/own/Caddyfile\", \"--adapter\", \"caddyfile\"]\n    \
+         environment:\n      XDG_CONFIG_HOME: /data/config",
     )
     .own("Caddyfile", ":80\nrespond \"hello\"\n")
     .up()
