@@ -133,10 +133,10 @@ impl Signs {
     }
 
     fn title<'a>(&self, image: &'a ImageConfig) -> Option<&'a str> {
-        let titles = ["org.opencontainers.image.title", "org.label-schema.name"]
+        let mut titles = ["org.opencontainers.image.title", "org.label-schema.name"]
             .iter()
             .filter_map(|label| image.labels.get(*label).map(String::as_str));
-        titles.into_iter().find(|title| self.titles.contains(&title.to_lowercase().as_str()))
+        titles.find(|title| self.titles.contains(&title.to_lowercase().as_str()))
     }
 
     /// The version that an image says it has, and by what: a variable, or a label. Labels are inherited from the base image, so

@@ -26,6 +26,8 @@ const LINE: usize = 400;
 const TEXT: usize = 256 * 1024;
 /// After a kill, and after the end of the output, the engine may take this long to notice the end.
 const NOTICE: Duration = Duration::from_secs(5);
+/// So long a command's own shells are given to see the end of what they started.
+const IN_ORDER: Duration = Duration::from_secs(2);
 /// How often it is asked.
 const PACE: Duration = Duration::from_millis(50);
 
@@ -164,14 +166,15 @@ impl Exec {
 
     /// Kills it, if it runs and can be reached; whether it is known to be gone.
     pub(crate) async fn end(&self) -> bool {
-        let give_up = tokio::time::Instant::now() + NOTICE;
+        let begun = tokio::time::Instant::now();
+        let give_up = begun + NOTICE;
         loop {
             match self.inspect().await {
                 Ok(inspect) if inspect.running == Some(true) => {
                     if self.engine.is_local()
                         && let Some(pid) = inspect.pid.and_then(|pid| i32::try_from(pid).ok())
                     {
-                        kill_tree(pid, &self.container);
+                        kill_tree(pid, &self.container, begun.elapsed() > IN_ORDER);
                     }
                 }
                 Ok(_) => return true,
@@ -193,10 +196,10 @@ async fn listen(started: StartExecResults, tail: &mut Tail, said: &mut Said) {
     }
 }
 
-/// Kills a process of this container and everything below it. A process id may be another one's by now, so that
-/// only what is in the container's control group is touched.
-fn kill_tree(pid: i32, container: &str) {
-    for pid in tree(pid, &processes()) {
+/// Kills of a process of this container and everything below it what may end now. A process id may be another one's by now, so
+/// that only what is in the container's control group is touched.
+fn kill_tree(pid: i32, container: &str, all_at_once: bool) {
+    for pid in doomed(pid, &processes(), all_at_once) {
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         if groups.contains(container)
             && let Some(pid) = Pid::from_raw(pid)
@@ -207,18 +210,21 @@ fn kill_tree(pid: i32, container: &str) {
     }
 }
 
-/// A process and everything below it. A command that is just beginning has the id 0 in what the engine tells: that of the
-/// parent of all, below which the container's own process is, too.
-fn tree(pid: i32, all: &[(i32, i32)]) -> BTreeSet<i32> {
-    if pid <= 0 {
+/// What to kill of a tree of processes: first what has no children, so that each parent sees its own children's end. One that dies
+/// before its children leaves them to the container's first process, and if that is PostgreSQL, it takes their end for a crash of
+/// its own and restarts. A command that is just beginning has the id 0 in what the engine tells: that of the parent of all, below
+/// which the container's own process is, too.
+fn doomed(root: i32, all: &[(i32, i32)], all_at_once: bool) -> BTreeSet<i32> {
+    if root <= 0 {
         return BTreeSet::new();
     }
-    let mut tree = BTreeSet::from([pid]);
+    let mut tree = BTreeSet::from([root]);
     while let Some((child, _)) =
         all.iter().find(|(child, parent)| tree.contains(parent) && !tree.contains(child))
     {
         tree.insert(*child);
     }
+    tree.retain(|pid| all_at_once || !all.iter().any(|(_, parent)| parent == pid));
     tree
 }
 
@@ -310,17 +316,27 @@ mod tests {
     }
 
     #[test]
+    fn children_end_before_their_parents() {
+        let all = [(1, 0), (7, 2), (8, 7), (9, 8), (10, 7), (11, 1)];
+        assert_eq!(doomed(7, &all, false), BTreeSet::from([9, 10]));
+        assert_eq!(doomed(7, &[(7, 2), (8, 7)], false), BTreeSet::from([8]));
+        assert_eq!(doomed(7, &[(7, 2)], false), BTreeSet::from([7]));
+        assert_eq!(doomed(7, &all, true), BTreeSet::from([7, 8, 9, 10]));
+    }
+
+    #[test]
     fn a_command_that_has_no_process_yet_is_not_the_parent_of_all() {
-        let all = [(1, 0), (2, 0), (10, 1), (11, 10), (12, 1)];
-        assert_eq!(tree(10, &all), BTreeSet::from([10, 11]));
-        assert_eq!(tree(1, &all), BTreeSet::from([1, 10, 11, 12]));
-        assert_eq!(tree(0, &all), BTreeSet::new());
+        let all = [(1, 0), (2, 0), (10, 1), (11, 10)];
+        assert_eq!(doomed(1, &all, true), BTreeSet::from([1, 10, 11]));
+        for all_at_once in [false, true] {
+            assert_eq!(doomed(0, &all, all_at_once), BTreeSet::new());
+        }
     }
 
     #[test]
     fn what_is_not_in_the_container_is_not_killed() {
         let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
-        kill_tree(i32::try_from(child.id()).unwrap(), "0123456789abcdef-of-no-container");
+        kill_tree(i32::try_from(child.id()).unwrap(), "0123456789abcdef-of-no-container", true);
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

@@ -21,7 +21,7 @@ impl Version {
         let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (numbers, rest) = (text[..end].trim_end_matches('.'), &text[end..]);
-        if !numbers.contains('.') && rest.starts_with(|c: char| c.is_alphanumeric()) {
+        if !numbers.contains('.') && rest.starts_with(char::is_alphanumeric) {
             return None;
         }
         let numbers: Option<Vec<u64>> = numbers.split('.').map(|part| part.parse().ok()).collect();

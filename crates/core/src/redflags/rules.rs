@@ -60,8 +60,9 @@ const SPECIFIC: &[(Flag, &str)] = &[
     (DataRefused, r"version id \d+ must contain OpenSearch mask"),
     (
         DataRefused,
-        r"\b(?:required|mandatory) feature flag not enabled|failed_to_initialize_feature_flags_registry",
+        r"\b(?:required|mandatory) feature flag not enabled|disabled_(?:required|mandatory)_feature_flag",
     ),
+    (DataRefused, r"failed_to_initialize_feature_flags_registry"),
     (
         DataRefused,
         r"contains record of unknown migration|migration specification not found|incompatible InfluxDB [0-9.]+ metadata",

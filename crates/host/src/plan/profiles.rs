@@ -20,6 +20,8 @@ use crate::survey::{self, Hidden, ProfileFacts, ProfileWish, Survey};
 const ID: &str = "profile";
 /// A figure is asked for so often while a version is watched, in milliseconds: counting is work for the service.
 const FIGURES_EVERY_MS: u64 = 60_000;
+/// Preparing may mean that all of the data is written once, in milliseconds; what is longer, an operator says (`hook_timeout`).
+const PREPARING_MS: u64 = 20 * 60_000;
 
 /// Which profiles the services of a project are to have.
 #[derive(Clone, Debug, Default)]
@@ -134,6 +136,7 @@ pub(super) fn prepared(survey: &Survey, wishes: &HookWishes) -> HookWishes {
             before: Some(line(before)),
             after: after.map(line),
             profile: Some(facts.profile.name),
+            timeout_ms: wishes.of(service).timeout_ms.max(PREPARING_MS),
             ..wishes.of(service).clone()
         };
         wishes.by_service.insert(service.to_owned(), wish);

@@ -139,7 +139,9 @@ fn answers(plan: &Plan, state: &RunState) -> String {
         if !said.is_empty() {
             let _ = writeln!(text, "\n{}, by functional checks:", step.name());
         }
-        said.iter().for_each(|line| text += &format!("  {line}\n"));
+        for line in said {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     text
 }

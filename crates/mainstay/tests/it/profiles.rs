@@ -186,7 +186,7 @@ fn a_check_of_the_operator_replaces_the_one_of_the_same_name() {
 fn a_profile_that_does_not_fit_what_runs_is_left_out_with_a_note() {
     let compose = format!(
         "services:\n  db:\n    image: 127.0.0.1:5000/lab/postgres:{}\n    entrypoint: [sleep, \"600\"]\n    stop_grace_period: 1s\n    \
-         mem_limit: 64m\n    volumes: [\"data:/data\"]\nvolumes: {{data: {{}}}}\n",
+         healthcheck: {{disable: true}}\n    mem_limit: 64m\n    volumes: [\"data:/data\"]\nvolumes: {{data: {{}}}}\n",
         built("PG_OLD")
     );
     let lab = Lab::of(&[("compose.yaml", &compose)]).up();
@@ -235,4 +235,18 @@ fn a_copy_of_a_database_that_runs_is_warned_of() {
     lab.healthy();
     let dumped = lab.mainstay(&["backup", &lab.id("db")]).expect(0);
     assert_eq!(found(&dumped, "live-copy"), None, "{dumped}");
+}
+
+/// Its first process takes in what loses its parent, and takes the end of that for a crash of its own: then it restarts, and what
+/// is in no log is gone.
+#[test]
+fn a_command_that_is_given_up_does_not_look_to_a_database_like_a_crash() {
+    let lab = database();
+    lab.psql("db", "create unlogged table fleeting (n int); insert into fleeting values (1)");
+    let slow =
+        "[[service.db.check]]\nname = \"slow\"\ncommand = \"sleep 60 | cat; true\"\ntimeout = \"1s\"\n";
+    lab.write("mainstay.toml", slow);
+    let run = lab.mainstay(&["check", &lab.id("db")]).expect(3);
+    assert!(run.stdout.contains("did not end within 1 s and was killed"), "{run}");
+    assert_eq!(lab.psql("db", "select count(*) from fleeting"), "1");
 }

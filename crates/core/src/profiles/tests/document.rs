@@ -64,7 +64,8 @@ fn every_profile_is_documented_as_it_is() {
         DOCUMENT.contains(&format!("|---|---|---|---|---|---|\n{table}\n")),
         "docs/profiles.md should have:\n{table}"
     );
-    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `")).count();
+    let listed = DOCUMENT.split("## Every profile").nth(1).unwrap_or_default();
+    let rows = listed.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(rows, all().len(), "docs/profiles.md has rows of no profile");
 }
 
@@ -81,7 +82,9 @@ fn every_command_and_every_way_is_documented_as_it_is() {
         }
         if let Live::Prepared { before, after } = &profile.live {
             say("before a copy", before);
-            after.iter().for_each(|after| say("after it", after));
+            if let Some(after) = after {
+                say("after it", after);
+            }
         }
         if let Live::Torn { why } = &profile.live {
             let _ = writeln!(text, "A copy of it while it runs: {why}.\n");
