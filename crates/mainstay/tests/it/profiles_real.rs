@@ -35,7 +35,8 @@ impl Store {
     }
 
     fn up(self) -> Self {
-        Self { lab: self.lab.up(), ..self }
+        self.lab.compose(&["up", "-d"]).success("up");
+        self
     }
 
     /// What `sh -c` prints in the container, or complains of.
