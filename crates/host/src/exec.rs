@@ -212,8 +212,12 @@ fn kill_tree(pid: i32, container: &str, all_at_once: bool) {
 
 /// What to kill of a tree of processes: first what has no children, so that each parent sees its own children's end. One that dies
 /// before its children leaves them to the container's first process, and if that is PostgreSQL, it takes their end for a crash of
-/// its own and restarts.
+/// its own and restarts. A command that is just beginning has the id 0 in what the engine tells: that of the parent of all, below
+/// which the container's own process is, too.
 fn doomed(root: i32, all: &[(i32, i32)], all_at_once: bool) -> BTreeSet<i32> {
+    if root <= 0 {
+        return BTreeSet::new();
+    }
     let mut tree = BTreeSet::from([root]);
     while let Some((child, _)) =
         all.iter().find(|(child, parent)| tree.contains(parent) && !tree.contains(child))
@@ -318,6 +322,15 @@ mod tests {
         assert_eq!(doomed(7, &[(7, 2), (8, 7)], false), BTreeSet::from([8]));
         assert_eq!(doomed(7, &[(7, 2)], false), BTreeSet::from([7]));
         assert_eq!(doomed(7, &all, true), BTreeSet::from([7, 8, 9, 10]));
+    }
+
+    #[test]
+    fn a_command_that_has_no_process_yet_is_not_the_parent_of_all() {
+        let all = [(1, 0), (2, 0), (10, 1), (11, 10)];
+        assert_eq!(doomed(1, &all, true), BTreeSet::from([1, 10, 11]));
+        for all_at_once in [false, true] {
+            assert_eq!(doomed(0, &all, all_at_once), BTreeSet::new());
+        }
     }
 
     #[test]

@@ -35,7 +35,8 @@ impl Store {
     }
 
     fn up(self) -> Self {
-        Self { lab: self.lab.up(), ..self }
+        self.lab.compose(&["up", "-d"]).success("up");
+        self
     }
 
     /// What `sh -c` prints in the container, or complains of.
@@ -264,7 +265,8 @@ fn caddy() {
         "caddy",
         &built("CADDY_OLD"),
         "/data",
-        "    command: [\"caddy\", \"run\", \"--config\", \"/own/Caddyfile\", \"--adapter\", \"caddyfile\"]",
+        "    command: [\"caddy\", \"run\", \"--config\", \"/own/Caddyfile\", \"--adapter\", \"caddyfile\"]\n    \
+         environment:\n      XDG_CONFIG_HOME: /data/config",
     )
     .own("Caddyfile", ":80\nrespond \"hello\"\n")
     .up()
