@@ -166,6 +166,6 @@ fn other_version(from: Jump<'_>, to: Jump<'_>) -> Option<String> {
     let gates =
         data.gates.iter().filter_map(|gate| Some((Version::parse(gate.to)?, Version::parse(gate.from)?)));
     // The last gate that lies between the two.
-    let (_, least) = gates.filter(|(behind, _)| new.reaches(behind) && old.below(behind)).last()?;
+    let (_, least) = gates.filter(|(behind, _)| new.reaches(behind) && old.below(behind)).next_back()?;
     old.below(&least).then(|| format!("it takes that of {least} and later"))
 }

@@ -47,7 +47,7 @@ impl ExpectedCheck {
         let proven = check.figure.is_some() && tier.is_some_and(|tier| tier != Tier::ImageOnly);
         let required = check.decides() && !proven;
         let (name, profile) = (check.name.clone(), check.profile.clone());
-        (!left_out).then(|| Self { name, required, question, profile })
+        (!left_out).then_some(Self { name, required, question, profile })
     }
 
     /// Where what it asks is to be found, for people.
