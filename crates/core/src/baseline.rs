@@ -33,6 +33,9 @@ pub struct Measured {
     /// What data checks counted: the same figures are taken again of the new version, and after a rollback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
+    /// Checks that were good when the plan was made and bad by now: they decide nothing any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad: Vec<String>,
     /// What pages complained of in a browser: only what is new counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pages: Vec<Page>,

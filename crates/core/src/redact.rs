@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use crate::pattern::pattern;
+
 mod name;
 
 pub use name::is_secret_name;
@@ -33,10 +35,6 @@ pub fn line(text: &str) -> String {
 #[must_use]
 pub fn value_for_display(name: &str, value: &str) -> String {
     if is_secret_name(name) && !harmless(name, value) { HIDDEN.to_owned() } else { line(value) }
-}
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is a constant that the tests compile")
 }
 
 static PEM: LazyLock<Regex> =

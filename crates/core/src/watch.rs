@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::redflags::Flag;
 use crate::verdict::{Cause, DataDoubt, Failure};
 
+mod certificate;
 mod check;
 mod container;
 mod dependent;
@@ -26,6 +27,7 @@ mod signal;
 mod tests;
 mod trend;
 
+pub use certificate::{SOON_DAYS, Shown};
 pub use check::ExpectedCheck;
 pub use expectation::{Expectation, Expected, Mode, Restart};
 
@@ -94,6 +96,8 @@ pub struct Judge {
     dependents: BTreeMap<String, Dependent>,
     probes: BTreeMap<Place, Probe>,
     checks: Vec<Asked>,
+    /// The last one that was seen.
+    certificate: Option<Shown>,
     flags: Vec<(Flag, String)>,
     /// The first line that the configuration says no good version prints.
     fatal: Option<String>,
@@ -126,6 +130,7 @@ impl Judge {
             dependents,
             probes,
             checks,
+            certificate: None,
             flags: Vec::new(),
             fatal: None,
             figures,
@@ -149,12 +154,13 @@ impl Judge {
                     probe.unaskable(why);
                 }
             }
-            Signal::Probe { place, ok, millis, detail, remark } => {
+            Signal::Probe { place, ok, millis, detail, remarks } => {
                 if let Some(probe) = self.probes.get_mut(&place) {
                     probe.see(at, ok, millis, detail);
-                    probe.remark(remark);
+                    probe.remark(remarks);
                 }
             }
+            Signal::Certificate(shown) => self.certificate = Some(shown),
             Signal::Check { name, judged } => {
                 if let Some(check) = self.checks.iter_mut().find(|check| check.name() == name) {
                     check.see(at, judged);

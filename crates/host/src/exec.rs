@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -17,6 +18,7 @@ use mainstay_core::redact;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::engine::Engine;
+use crate::process;
 
 /// Lines of output that are kept: the last ones.
 const LINES: usize = 20;
@@ -66,6 +68,8 @@ pub(crate) struct Said {
     pub(crate) stdout: String,
     /// On standard error.
     pub(crate) stderr: String,
+    /// Whether there was more than is kept.
+    pub(crate) cut: bool,
 }
 
 impl std::fmt::Debug for Said {
@@ -82,7 +86,39 @@ impl Said {
         };
         if stream.len() < TEXT {
             stream.push_str(&String::from_utf8_lossy(piece.as_ref()));
+        } else {
+            self.cut = true;
         }
+    }
+}
+
+/// Commands that are run for somebody who may stop waiting, and have not ended.
+static UNENDED: AtomicUsize = AtomicUsize::new(0);
+
+/// Such a command, as long as it is not known to have ended.
+#[derive(Debug)]
+pub(crate) struct Unended(());
+
+impl Unended {
+    /// One more.
+    pub(crate) fn one() -> Self {
+        UNENDED.fetch_add(1, Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        UNENDED.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Waits until commands in containers that nobody waits for any more are ended, which they are by tasks of their own; for
+/// a few seconds at most.
+pub async fn all_ended() {
+    let give_up = tokio::time::Instant::now() + NOTICE + PACE;
+    while UNENDED.load(Relaxed) > 0 && tokio::time::Instant::now() < give_up {
+        tokio::time::sleep(PACE).await;
     }
 }
 
@@ -200,8 +236,7 @@ async fn listen(started: StartExecResults, tail: &mut Tail, said: &mut Said) {
 /// that only what is in the container's control group is touched.
 fn kill_tree(pid: i32, container: &str, all_at_once: bool) {
     for pid in doomed(pid, &processes(), all_at_once) {
-        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        if groups.contains(container)
+        if process::is_of(i64::from(pid), container)
             && let Some(pid) = Pid::from_raw(pid)
         {
             // It may have ended by itself meanwhile.
@@ -307,6 +342,19 @@ mod tests {
         }
         assert!(tail.open.len() <= 4 * LINE);
         assert_eq!(tail.lines(), [".".repeat(LINE)]);
+    }
+
+    #[test]
+    fn what_is_not_kept_of_an_output_is_told() {
+        let mut said = Said::default();
+        let piece = LogOutput::StdOut { message: vec![b'x'; TEXT / 2].into() };
+        for cut in [false, false, true] {
+            said.add(&piece);
+            assert_eq!(said.cut, cut);
+        }
+        assert_eq!(said.stdout.len(), TEXT);
+        said.add(&LogOutput::StdErr { message: "kept apart".into() });
+        assert_eq!(said.stderr, "kept apart");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Nothing here decides what happens next (that is `mainstay-core`) or prints (that is `mainstay`).
 
+mod cgroup;
 pub mod checks;
+mod clock;
 pub mod compose;
 pub mod diagnose;
 pub mod discover;
@@ -13,6 +15,7 @@ pub mod functional;
 pub mod images;
 pub mod plan;
 pub mod probes;
+mod process;
 pub mod reach;
 pub mod steps;
 pub mod survey;

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::pattern::pattern;
+
 use crate::redflags::{self, Flag};
 
 /// A frame, or a heading of frames: says where, not what.
@@ -25,10 +27,6 @@ static PANIC: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?:\S+ )?panic: |pan
 static CAUSE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\s*Caused by: "));
 static FATAL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)\b(?:fatal|critical|emerg|alert|panic)\b|^error\b|\berror:"));
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is a constant that the tests compile")
-}
 
 /// How much a line tells about the end of a process.
 fn weight(line: &str) -> u8 {

@@ -6,6 +6,8 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use crate::pattern::pattern;
 use serde::{Deserialize, Serialize};
 
 /// A page of the old version, as a browser saw it just before the cutover.
@@ -36,10 +38,6 @@ pub fn new_errors(before: &[String], now: &[String]) -> Vec<String> {
 
 static QUERY: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\?[^\s"')]*"#));
 static CHANGING: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9a-fA-F]*[0-9][0-9a-fA-F]*"));
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is a constant that the tests compile")
-}
 
 fn alike(line: &str) -> String {
     // A status tells one failure from another.

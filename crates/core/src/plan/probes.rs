@@ -95,4 +95,10 @@ pub struct OutsideProbe {
     /// Where the old version redirected to at last, without what may be secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_redirect: Option<String>,
+    /// What the old version spoke: `HTTP/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_http: Option<String>,
+    /// Until when the certificate is valid that was shown then, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_certificate_ms: Option<i64>,
 }

@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use super::{ESCAPES, pattern};
+use super::ESCAPES;
+use crate::pattern::pattern;
 
 /// What a line is to the event before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::pattern;
+use crate::pattern::pattern;
 
 /// What the level of a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use crate::pattern::pattern;
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::DataDoubt;
@@ -133,10 +135,6 @@ static NEGATED: LazyLock<Regex> = LazyLock::new(|| {
         r#"|\b(?:errors?|failures?|failed)["']?[=:](?:["']{2}|[,;]|$)"#,
     ))
 });
-
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("the pattern is a constant that the tests compile")
-}
 
 /// What a line of a log means; `None` where it means nothing bad.
 #[must_use]

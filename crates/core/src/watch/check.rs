@@ -4,6 +4,7 @@
 //! question waits for the operator, however long the version may take to start.
 
 use super::{Expectation, Millis, Mode, Patience};
+use crate::baseline::Measured;
 use crate::finding::{Finding, Severity};
 use crate::functional::{Check, Judged, Kind};
 use crate::problem::Problem;
@@ -33,11 +34,11 @@ pub struct ExpectedCheck {
 impl ExpectedCheck {
     /// A check of the plan in a step that judges, on the way back with its tier; `None` where it is not asked then.
     ///
-    /// One that was bad before the update decides nothing. A question is for the new version alone. While it is watched,
+    /// One that was bad before the update decides nothing, be it when the plan was made or just before the cutover. A question is for the new version alone. While it is watched,
     /// users change what a figure counts: it is taken then only if somebody said by how much. Of data that was not
     /// touched, or was compared with its backup byte by byte, a figure says nothing that could be helped.
     #[must_use]
-    pub fn of(check: &Check, step: Step, tier: Option<Tier>) -> Option<Self> {
+    pub fn of(check: &Check, step: Step, tier: Option<Tier>, measured: Option<&Measured>) -> Option<Self> {
         let question = check.kind == Kind::Question;
         let left_out = match step {
             Step::Watch => question || check.figure.as_ref().is_some_and(|bounds| !bounds.says_how_much()),
@@ -45,7 +46,8 @@ impl ExpectedCheck {
             _ => question,
         };
         let proven = check.figure.is_some() && tier.is_some_and(|tier| tier != Tier::ImageOnly);
-        let required = check.decides() && !proven;
+        let bad = measured.is_some_and(|measured| measured.bad.contains(&check.name));
+        let required = check.decides() && !proven && !bad;
         let (name, profile) = (check.name.clone(), check.profile.clone());
         (!left_out).then_some(Self { name, required, question, profile })
     }

@@ -1,6 +1,7 @@
 //! One container: what was seen of it, and when that is bad.
 
 use super::{Expectation, Expected, Millis, Mode, Patience, Restart, SETTLED_MS};
+use crate::exit_code;
 use crate::problem::Problem;
 use crate::redflags::Flag;
 use crate::verdict::DataDoubt;
@@ -152,7 +153,7 @@ impl Container {
         let mut problem = Problem::new("version-exits", what);
         if let Some(flag) = telling {
             problem = problem.because(flag.describe());
-        } else if let Some(meaning) = meaning(last) {
+        } else if let Some(meaning) = exit_code::meaning(last) {
             problem = problem.because(meaning);
         }
         let program = matches!(last, 126 | 127);
@@ -206,16 +207,4 @@ impl Container {
 
 fn after_colon(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
-}
-
-/// What an exit code says by itself.
-fn meaning(code: i64) -> Option<&'static str> {
-    Some(match code {
-        126 => "the program can't be executed (permission, or another architecture)",
-        127 => "the program or a shared library is missing",
-        134 => "it aborted (SIGABRT)",
-        137 => "it was killed (SIGKILL)",
-        139 => "it crashed (SIGSEGV)",
-        _ => return None,
-    })
 }

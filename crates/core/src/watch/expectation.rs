@@ -26,6 +26,8 @@ pub struct Expectation {
     pub inside: bool,
     /// Whether somebody asks as users do.
     pub outside: bool,
+    /// Until when the certificate is valid that was shown before, in milliseconds since 1970.
+    pub certificate_ms: Option<i64>,
     /// What else is asked.
     pub checks: Vec<ExpectedCheck>,
     /// Whether somebody asks from the place of another container.

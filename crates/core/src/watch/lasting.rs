@@ -6,7 +6,7 @@
 use super::check::Asked;
 use super::container::Container;
 use super::dependent::Dependent;
-use super::{Judge, Judgement, Millis, Mode, latency, resources};
+use super::{Judge, Judgement, Millis, Mode, Place, certificate, latency, resources};
 use crate::baseline::Sample;
 use crate::finding::{Finding, Severity};
 use crate::problem::Problem;
@@ -59,11 +59,14 @@ impl Judge {
     /// Worth reporting although it did not decide, for people.
     #[must_use]
     pub fn remarks(&self, now: Millis) -> Vec<String> {
-        self.checks.iter().filter_map(Asked::told).chain(self.trouble(now)).collect()
+        // From outside alone: there it is of interest what was spoken.
+        let outside = self.probes.get(&Place::Outside).and_then(|probe| probe.told(Place::Outside));
+        let told = outside.into_iter().chain(self.checks.iter().filter_map(Asked::told));
+        told.chain(self.trouble(now)).collect()
     }
 
     /// What was not as it should be.
-    fn trouble(&self, now: Millis) -> Vec<String> {
+    pub(super) fn trouble(&self, now: Millis) -> Vec<String> {
         let mut remarks: Vec<String> = self.containers.values().flat_map(Container::remarks).collect();
         let slow = self.expected.answer_ms;
         remarks.extend(self.probes.iter().flat_map(|(place, probe)| probe.remarks(*place, slow)));
@@ -83,7 +86,8 @@ impl Judge {
         let alerts = alerts.map(found("log-alert", "a line that `log_alert` in mainstay.toml names"));
         let rooms = resources::rooms(&self.figures, now).into_iter();
         let rooms = rooms.map(found("disk-fills-up", "make room, or move the data"));
-        self.checks.iter().filter_map(Asked::finding).chain(alerts).chain(rooms).collect()
+        let certificate = certificate::finding(self.certificate.as_ref(), self.expected.certificate_ms);
+        self.checks.iter().filter_map(Asked::finding).chain(alerts).chain(rooms).chain(certificate).collect()
     }
 
     /// Whether everything was good all the time, and there is nothing to report: then no more is expected of waiting.

@@ -43,14 +43,16 @@ impl Probe {
     /// It can't be asked, which says nothing about the service.
     pub fn unaskable(&mut self, why: String) {
         (self.failing_since, self.in_a_row) = (None, 0);
-        self.remark(Some(format!("it could not be asked: {why}")));
+        self.remark([format!("it could not be asked: {why}")]);
         self.unaskable = Some(why);
     }
 
     /// Keeps what is worth a remark, once each, and not without end.
-    pub fn remark(&mut self, remark: Option<String>) {
-        if self.remarks.len() < KEPT_REMARKS {
-            self.remarks.extend(remark);
+    pub fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
+        for remark in remarks {
+            if self.remarks.len() < KEPT_REMARKS {
+                self.remarks.insert(remark);
+            }
         }
     }
 
@@ -103,6 +105,11 @@ impl Probe {
         }
         remarks.extend(self.remarks.iter().map(|remark| format!("asked {from}: {remark}")));
         remarks
+    }
+
+    /// The last answer, if it was a good one.
+    pub fn told(&self, place: Place) -> Option<String> {
+        self.answers().then(|| self.evidence(place)).filter(|_| !self.last.is_empty())
     }
 
     pub fn evidence(&self, place: Place) -> String {

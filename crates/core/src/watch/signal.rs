@@ -1,6 +1,7 @@
 //! What can be observed of a version, and from where. A signal says what was seen, never what it means.
 
 use super::Millis;
+use super::certificate::Shown;
 use super::resources::Reading;
 use crate::functional::Judged;
 
@@ -79,8 +80,10 @@ pub enum Signal {
         /// The answer, for people.
         detail: String,
         /// What is worth a remark although the answer is good.
-        remark: Option<String>,
+        remarks: Vec<String>,
     },
+    /// The certificate that was shown to who asked as users do.
+    Certificate(Shown),
     /// A probe could not be asked, for a reason that is not the service's.
     Unaskable {
         /// From where it would have been asked.

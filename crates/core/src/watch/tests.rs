@@ -1,6 +1,7 @@
 use super::*;
 use crate::baseline::Sample;
 
+mod certificate;
 mod checks;
 
 fn expectation(mode: Mode) -> Expectation {
@@ -9,6 +10,7 @@ fn expectation(mode: Mode) -> Expectation {
         containers: vec![Expected { name: "app".into(), health_check: true, restart: Restart::Always }],
         inside: true,
         outside: true,
+        certificate_ms: None,
         checks: Vec::new(),
         neighbour: false,
         dependents: Vec::new(),
@@ -35,7 +37,7 @@ fn health(healthy: bool) -> Signal {
 
 fn probe(place: Place, ok: bool) -> Signal {
     let detail = if ok { "HTTP 200" } else { "HTTP 500" }.to_owned();
-    Signal::Probe { place, ok, millis: 0, detail, remark: None }
+    Signal::Probe { place, ok, millis: 0, detail, remarks: Vec::new() }
 }
 
 fn exit(code: i64) -> Signal {
@@ -172,7 +174,7 @@ fn a_missed_probe_is_reported_and_a_lasting_one_decides() {
     assert_eq!(judge.judge(5_000), Judgement::Undecided);
     judge.see(10_000, probe(Place::Outside, true));
     assert_eq!(judge.judge(10_000), Judgement::Good);
-    assert_eq!(judge.remarks(10_000), ["1 missed answer(s) from outside"]);
+    assert_eq!(judge.trouble(10_000), ["1 missed answer(s) from outside"]);
     for at in [15_000, 20_000, 25_000] {
         judge.see(at, probe(Place::Outside, false));
     }
@@ -206,7 +208,7 @@ fn a_health_flap_that_recovers_is_reported() {
     judge.see(3_000, health(false));
     judge.see(6_000, health(true));
     assert_eq!(judge.judge(60_000), Judgement::Good);
-    assert_eq!(judge.remarks(60_000), ["app was unhealthy 1 time(s) and recovered"]);
+    assert_eq!(judge.trouble(60_000), ["app was unhealthy 1 time(s) and recovered"]);
     judge.see(61_000, health(false));
     assert_eq!(bad(&mut judge, 71_000).problem.code, "version-unhealthy");
 }
@@ -297,7 +299,7 @@ fn one_missed_answer_never_decides_however_long_it_was_waited_for() {
         ok: false,
         millis: 5_000,
         detail: "no answer within 5000 ms".to_owned(),
-        remark: None,
+        remarks: Vec::new(),
     };
     judge.see(30_000, silent.clone());
     assert_eq!(judge.judge(40_000), Judgement::Undecided, "it was asked once");
@@ -315,29 +317,29 @@ fn slow_answers_are_reported_above_the_limit_and_decide_nothing() {
         ok: true,
         millis,
         detail: "HTTP 200".to_owned(),
-        remark: None,
+        remarks: Vec::new(),
     };
     judge.see(5_000, answered(3_000));
-    assert_eq!(judge.remarks(5_000), Vec::<String>::new());
+    assert_eq!(judge.trouble(5_000), Vec::<String>::new());
     judge.see(10_000, answered(4_250));
     assert_eq!(judge.judge(10_000), Judgement::Good);
     let told = "1 of 3 answers from outside took longer than 3.0 s, the slowest 4.2 s";
-    assert_eq!(judge.remarks(10_000), [told]);
+    assert_eq!(judge.trouble(10_000), [told]);
 }
 
 #[test]
 fn what_an_answer_has_to_tell_is_reported_once() {
     let mut judge = working(Mode::Watch);
     for at in [5_000, 10_000] {
-        let remark = Some("it redirects to /login, which it did not before".to_owned());
+        let remarks = vec!["it redirects to /login, which it did not before".to_owned()];
         judge.see(
             at,
-            Signal::Probe { place: Place::Outside, ok: true, millis: 1, detail: String::new(), remark },
+            Signal::Probe { place: Place::Outside, ok: true, millis: 1, detail: String::new(), remarks },
         );
     }
     assert_eq!(judge.judge(10_000), Judgement::Good);
     assert_eq!(
-        judge.remarks(10_000),
+        judge.trouble(10_000),
         ["asked from outside: it redirects to /login, which it did not before"]
     );
 }
@@ -408,7 +410,7 @@ fn a_dependent_that_recovers_is_reported() {
     judge.see(29_000, workers_health(true));
     assert_eq!(judge.judge(60_000), Judgement::Good);
     assert_eq!(judge.at_the_end(60_000), None);
-    assert_eq!(judge.remarks(60_000), ["worker, which needs the service, broke 1 time(s) and recovered"]);
+    assert_eq!(judge.trouble(60_000), ["worker, which needs the service, broke 1 time(s) and recovered"]);
 }
 
 #[test]
@@ -448,7 +450,7 @@ fn what_somebody_does_to_a_dependent_does_not_count() {
     assert_eq!(judge.at_the_end(600_000), None);
     judge.see(600_000, Signal::Gone { container: worker() });
     assert_eq!(judge.judge(900_000), Judgement::Good);
-    assert_eq!(judge.remarks(900_000), ["worker, which needs the service, was stopped by somebody else"]);
+    assert_eq!(judge.trouble(900_000), ["worker, which needs the service, was stopped by somebody else"]);
 }
 
 #[test]
@@ -477,7 +479,7 @@ fn a_neighbour_that_is_gone_says_nothing_about_the_service() {
     assert_eq!(judge.judge(1), Judgement::Undecided);
     judge.see(2, Signal::Unaskable { place: Place::Neighbour, why: "proxy does not run".to_owned() });
     assert_eq!(judge.judge(2), Judgement::Good);
-    assert!(judge.remarks(2)[0].contains("could not be asked: proxy does not run"));
+    assert!(judge.trouble(2)[0].contains("could not be asked: proxy does not run"));
     judge.see(3, probe(Place::Neighbour, false));
     assert_eq!(judge.judge(3), Judgement::Undecided, "it can be asked again, and there is no answer");
 }

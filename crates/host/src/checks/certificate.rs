@@ -2,14 +2,10 @@
 //! probe was shown in its own handshake.
 
 use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::watch::SOON_DAYS;
 
 use super::Input;
-use crate::probes::Certificate;
-
 pub(super) const ID: &str = "certificate";
-
-/// Whatever renews certificates by itself has done so before this many days are left.
-const SOON_DAYS: i64 = 14;
 
 pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
     let Some(certificate) = input.asked.outside.as_ref().and_then(|a| a.certificate.as_ref()) else {
@@ -32,13 +28,7 @@ pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
     } else {
         return Vec::new();
     };
-    vec![finding.evidence(described(certificate))]
-}
-
-fn described(certificate: &Certificate) -> String {
-    let date = jiff::Timestamp::from_millisecond(certificate.not_after_ms)
-        .map_or_else(|_| "an unknown time".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M UTC").to_string());
-    format!("{}, issued by {}, valid until {date}", certificate.subject, certificate.issuer)
+    vec![finding.evidence(certificate.to_string())]
 }
 
 #[cfg(test)]
@@ -46,6 +36,7 @@ mod tests {
     use super::super::tests::{Case, answer, container};
     use super::*;
     use crate::checks::answers;
+    use crate::probes::Certificate;
 
     fn case(days_left: i64, trouble: Option<&str>) -> Case {
         let mut case = Case::of(vec![container("web-1")]);

@@ -108,6 +108,8 @@ fn probes() -> Probes {
             detected_from: "test".into(),
             baseline_status: None,
             baseline_redirect: None,
+            baseline_http: None,
+            baseline_certificate_ms: None,
         }),
     }
 }
@@ -171,7 +173,7 @@ pub(super) fn data(name: &str) -> MountFacts {
 
 pub(super) fn answer(ok: bool, status: Option<u16>, detail: &str) -> Answer {
     let figures = Default::default();
-    Answer { ok, status, took_ms: 3, detail: detail.into(), certificate: None, figures, remark: None }
+    Answer { ok, status, took_ms: 3, detail: detail.into(), certificate: None, figures, remarks: Vec::new() }
 }
 
 /// Cases in which, together, every check has something to say.

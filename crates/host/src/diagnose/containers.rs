@@ -1,5 +1,6 @@
 //! Each container of the unit: what the engine, its log, its process and its mounts tell, all at once.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::query_parameters::LogsOptionsBuilder;
@@ -8,7 +9,8 @@ use mainstay_core::diagnosis::{Container, Inside};
 use mainstay_core::plan::{ContainerRef, Protocol};
 use mainstay_core::redact;
 
-use super::{Gatherer, Patient, history, memory, mounts, process, secrets, sockets};
+use super::{Gatherer, Patient, history, mounts, process, secrets, sockets};
+use crate::cgroup::{self, Group};
 use crate::probes;
 use crate::survey::{self, ContainerFacts, LayerFile};
 use crate::watch::read_log;
@@ -31,7 +33,7 @@ async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Op
     let engine = &gatherer.engine;
     let facts = gatherer.surely(async { survey::inspected(engine, which).await.ok() }).await?;
     let pid = process::pid(engine, &facts);
-    let (exits, image, log, layer, user, listeners, peak, mounts) = tokio::join!(
+    let (exits, image, log, layer, user, listeners, memory, mounts) = tokio::join!(
         gatherer.surely(history::exits(engine, &facts)),
         gatherer.surely(async { survey::image(engine, &facts.image_id).await.ok().flatten() }),
         gatherer.surely(log(gatherer, &facts)),
@@ -40,11 +42,12 @@ async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Op
         gatherer.blocking(move || pid.and_then(sockets::listeners)),
         gatherer.blocking({
             let id = facts.id.clone();
-            move || pid.and_then(|pid| memory::peak(pid, &id))
+            move || pid.and_then(|pid| memory(pid, &id))
         }),
         mounts::writable(gatherer, &facts, pid),
     );
     let image = image.unwrap_or_default();
+    let (peak, kills) = memory.unwrap_or_default();
     let before = patient.before.as_deref().and_then(|run| secrets::saved(run, &facts.name));
     Some(Container {
         status: facts.status.clone(),
@@ -52,7 +55,7 @@ async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Op
         exits: exits.by_itself.max(restarts(&facts)),
         exit_code: if facts.running { exits.last_code.unwrap_or(facts.exit_code) } else { facts.exit_code },
         start_error: if facts.status == "created" { facts.error.clone() } else { String::new() },
-        out_of_memory: exits.out_of_memory || facts.oom_killed && !facts.running,
+        out_of_memory: exits.out_of_memory || facts.oom_killed && !facts.running || kills > Some(0),
         memory_limit: facts.memory_limit,
         memory_peak: peak,
         unhealthy: unhealthy(&facts),
@@ -71,6 +74,12 @@ async fn one(gatherer: &Gatherer, patient: &Patient, which: &ContainerRef) -> Op
         server: mounts::server(&facts.env),
         name: facts.name.clone(),
     })
+}
+
+/// The most memory that it has used, and how many of its processes the kernel has killed for want of it, since its start.
+fn memory(pid: u32, id: &str) -> Option<(Option<u64>, Option<u64>)> {
+    let group = Group::of(&PathBuf::from(format!("/proc/{pid}")), Path::new(cgroup::MOUNTED), id)?;
+    Some((group.peak(), group.kills()))
 }
 
 /// What it wrote outside its mounts. Listing that can take an engine seconds, and it is no reason for a verdict: left out

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, wants_an_end};
 use crate::survey::ContainerFacts;
 
 /// How far back; engines keep the last few hundred events only.
@@ -36,10 +36,15 @@ pub(super) async fn exits(engine: &Engine, facts: &ContainerFacts) -> Exits {
         .until(&now.to_string())
         .filters(&filters);
     let mut stream = std::pin::pin!(engine.docker().events(Some(options.build())));
+    let stop_signal = facts.inspect.0["Config"]["StopSignal"].as_str();
     let mut seen = Vec::new();
     while let Some(Ok(event)) = stream.next().await {
-        let code = event.actor.and_then(|a| a.attributes).and_then(|a| a.get("exitCode")?.parse().ok());
-        seen.push((event.action.unwrap_or_default(), code));
+        let attributes = event.actor.and_then(|actor| actor.attributes);
+        let action = event.action.unwrap_or_default();
+        if action == "kill" && !wants_an_end(attributes.as_ref(), stop_signal) {
+            continue;
+        }
+        seen.push((action, attributes.and_then(|a| a.get("exitCode")?.parse().ok())));
     }
     fold(&seen)
 }

@@ -7,7 +7,6 @@
 mod clocks;
 mod containers;
 mod history;
-mod memory;
 mod mounts;
 mod neighbours;
 mod outside;

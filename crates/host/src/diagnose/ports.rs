@@ -6,6 +6,7 @@ use mainstay_core::plan::ContainerRef;
 use url::Url;
 
 use super::{Gatherer, Patient, sockets};
+use crate::discover;
 
 /// The running container outside the unit that publishes a port.
 fn publisher<'a>(
@@ -48,11 +49,7 @@ pub(super) async fn holder(
 }
 
 fn name(container: &ContainerSummary) -> String {
-    let names = container.names.iter().flatten();
-    names
-        .min_by_key(|name| name.len())
-        .map(|name| name.trim_start_matches('/').to_owned())
-        .unwrap_or_default()
+    discover::name_of(container.names.as_deref().unwrap_or_default())
 }
 
 fn networks(container: &ContainerSummary) -> Vec<String> {

@@ -6,6 +6,7 @@ use mainstay_core::diagnosis::User;
 
 use super::Gatherer;
 use crate::engine::Engine;
+use crate::process::is_of;
 use crate::survey::ContainerFacts;
 
 /// Bytes of the file of users that are read at most.
@@ -18,8 +19,7 @@ pub(super) fn pid(engine: &Engine, facts: &ContainerFacts) -> Option<u32> {
         .and_then(|pid| u32::try_from(pid).ok())
         .filter(|pid| *pid > 0)?;
     let local = engine.endpoint().is_unix() && facts.status == "running";
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok().filter(|_| local)?;
-    groups.contains(&facts.id).then_some(pid)
+    (local && is_of(i64::from(pid), &facts.id)).then_some(pid)
 }
 
 /// As whom it runs: what the process has become, else what the configuration says, names looked up in the image.

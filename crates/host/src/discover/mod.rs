@@ -140,13 +140,16 @@ fn group(containers: Vec<ContainerSummary>) -> Vec<Listed> {
     listed.collect()
 }
 
+/// A container's own name: the others are those of links, below another one's.
+pub(crate) fn name_of(names: &[String]) -> String {
+    let shortest = names.iter().min_by_key(|name| name.len());
+    shortest.map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default()
+}
+
 fn listed_container(summary: ContainerSummary) -> ListedContainer {
-    let name = summary.names.unwrap_or_default().into_iter().min_by_key(String::len).unwrap_or_default();
+    let name = name_of(summary.names.as_deref().unwrap_or_default());
     ListedContainer {
-        container: ContainerRef {
-            id: summary.id.unwrap_or_default(),
-            name: name.trim_start_matches('/').to_owned(),
-        },
+        container: ContainerRef { id: summary.id.unwrap_or_default(), name },
         state: summary.state.map(|s| s.to_string()).unwrap_or_default(),
         status: summary.status.unwrap_or_default(),
         image: summary.image.unwrap_or_default(),

@@ -5,6 +5,7 @@
 //! reached; it does not know what is asked of it.
 
 mod endpoint;
+mod stops;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use mainstay_core::problem::Problem;
 
 pub use endpoint::{Endpoint, Source, Surroundings, Tls};
+pub(crate) use stops::wants_an_end;
 
 /// How long one call to the engine may take, unless the caller says otherwise.
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);

@@ -5,7 +5,9 @@
 //! authority, and then only its key. Whether a complaint is new is not known here.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +26,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::devtools::DevTools;
 use super::spec::{Browser, Target};
 use super::{Place, http};
-use crate::probes::{presentable, shown, tls_client};
+use crate::probes::{lookup, presentable, shown, tls_client};
+use crate::process;
 
 /// Names of the browser, in the order of preference.
 const PROGRAMS: [&str; 5] =
@@ -51,7 +54,8 @@ pub(super) async fn look(place: &Place, browser: &Browser, limit: Duration) -> R
     let profile = tempfile::Builder::new().prefix("mainstay-browser-").tempdir();
     let profile = profile.map_err(|error| format!("no directory for the browser's profile: {error}"))?;
     let (url, address) = address(place, &browser.target).await?;
-    let mut words = if browser.target.inside() { place_of_its_own(place).await? } else { Vec::new() };
+    let network = if browser.target.inside() { network(place).await? } else { None };
+    let mut words = network.as_ref().map_or_else(Vec::new, entering);
     words.push(program.display().to_string());
     words.extend(options(profile.path()));
     if let (Some(address), Some(host)) = (address, url.host_str()) {
@@ -135,16 +139,23 @@ fn options(profile: &Path) -> Vec<String> {
 
 /// Where the container's network can be entered, the browser is started in it: nothing comes or goes there, and the page
 /// is loaded from where the service is.
-async fn place_of_its_own(place: &Place) -> Result<Vec<String>, String> {
+async fn network(place: &Place) -> Result<Option<File>, String> {
     if !rustix::process::geteuid().is_root() || !place.engine.is_local() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let container = place.container().await?;
     let call = place.engine.docker().inspect_container(&container, None);
     let inspect =
         place.engine.call("inspect the container", call).await.map_err(|problem| problem.to_string())?;
-    let pid = inspect.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
-    Ok(pid.map_or_else(Vec::new, |pid| vec!["nsenter".to_owned(), format!("--net=/proc/{pid}/ns/net")]))
+    let Some(pid) = inspect.state.and_then(|state| state.pid).filter(|pid| *pid > 0) else { return Ok(None) };
+    let opened = process::network(pid, &container);
+    opened.map(Some).map_err(|error| format!("the network of the container can't be entered: {error}"))
+}
+
+/// How a command is run in a network: by what this process has opened, which can't be another one's by then.
+fn entering(network: &File) -> Vec<String> {
+    let opened = format!("--net=/proc/{}/fd/{}", std::process::id(), network.as_raw_fd());
+    vec!["nsenter".to_owned(), opened]
 }
 
 /// The URL, and the address behind its name where DNS isn't to be asked.
@@ -157,7 +168,11 @@ async fn address(place: &Place, target: &Target) -> Result<(Url, Option<SocketAd
     }
     let url = Url::parse(&target.at).map_err(|error| format!("the URL can't be understood: {error}"))?;
     let port = url.port_or_known_default().ok_or("the URL names no port")?;
-    Ok((url, target.resolve.map(|ip| SocketAddr::new(ip, port))))
+    let ip = match (target.resolve, target.resolver, url.domain()) {
+        (None, Some(server), Some(name)) => lookup(server, name).await?.first().copied(),
+        (resolve, ..) => resolve,
+    };
+    Ok((url, ip.map(|ip| SocketAddr::new(ip, port))))
 }
 
 /// The hash of the server's public key, after its certificate was verified against the authority and the name.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Place;
 use crate::compose::child;
-use crate::exec::{Ended, Exec};
+use crate::exec::{self, Ended, Exec, Said};
 
 /// Variables with this beginning are mainstay's, or lead to its backups.
 const OURS: [&str; 3] = ["MAINSTAY_", "RESTIC_", "AWS_"];
@@ -17,6 +17,8 @@ pub(super) struct Ran {
     pub(super) exit: i64,
     pub(super) stdout: String,
     pub(super) stderr: String,
+    /// Whether it said more than is kept: the beginning is.
+    pub(super) cut: bool,
 }
 
 /// Runs a command in the first container of the service that runs.
@@ -27,7 +29,9 @@ pub(super) async fn in_container(place: &Place, words: &[String], limit: Duratio
     })?;
     // In a task of its own, that goes on to kill it where nobody waits any more.
     let (waiting, gone) = tokio::sync::oneshot::channel::<()>();
+    let counted = exec::Unended::one();
     let running = tokio::spawn(async move {
+        let _counted = counted;
         let nobody_waits = async {
             let _ = gone.await;
         };
@@ -37,7 +41,10 @@ pub(super) async fn in_container(place: &Place, words: &[String], limit: Duratio
     drop(waiting);
     let ran = ran.map_err(|problem| problem.to_string())?;
     match ran.ended {
-        Ended::Exited(exit) => Ok(Ran { exit, stdout: ran.said.stdout, stderr: ran.said.stderr }),
+        Ended::Exited(exit) => {
+            let Said { stdout, stderr, cut } = ran.said;
+            Ok(Ran { exit, stdout, stderr, cut })
+        }
         Ended::TimedOut { .. } | Ended::Interrupted { .. } => Err(late(limit)),
     }
 }
@@ -56,7 +63,12 @@ pub(super) async fn on_host(place: &Place, words: &[String], limit: Duration) ->
     let ended = child::to_its_end(command, limit, None).await;
     let output =
         ended.map_err(|error| format!("the command can't be run: {error}"))?.ok_or_else(|| late(limit))?;
-    Ok(Ran { exit: output.code.map_or(-1, i64::from), stdout: output.stdout, stderr: output.stderr })
+    Ok(Ran {
+        exit: output.code.map_or(-1, i64::from),
+        stdout: output.stdout,
+        stderr: output.stderr,
+        cut: false,
+    })
 }
 
 fn late(limit: Duration) -> String {

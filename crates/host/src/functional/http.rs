@@ -4,7 +4,9 @@
 //! read. It does not judge what came back.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
 use rustls::{ClientConfig, RootCertStore};
@@ -75,16 +77,32 @@ fn outside(builder: ClientBuilder, target: &Target) -> Result<(ClientBuilder, Ur
     let url = Url::parse(&target.at).map_err(|error| format!("the URL can't be understood: {error}"))?;
     let host = url.host_str().ok_or("the URL names no host")?;
     let port = url.port_or_known_default().ok_or("the URL names no port")?;
-    let builder = match target.resolve {
-        Some(address) => builder.resolve(host, SocketAddr::new(address, port)),
-        None => builder,
+    let builder = match (target.resolve, target.resolver) {
+        (Some(address), _) => builder.resolve(host, SocketAddr::new(address, port)),
+        (None, Some(server)) => builder.dns_resolver(Arc::new(Server(server))),
+        (None, None) => builder,
     };
     Ok((builder, url))
 }
 
+/// Names are asked for at a server that the operator named, also those that a redirect leads to.
+struct Server(SocketAddr);
+
+impl Resolve for Server {
+    fn resolve(&self, name: Name) -> Resolving {
+        let server = self.0;
+        Box::pin(async move {
+            let found = probes::lookup(server, name.as_str()).await?;
+            // The port is that of the URL.
+            let addresses: Addrs = Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
 /// Nothing is sent over TLS, but a client has to be able to.
 fn no_roots() -> Result<ClientConfig, String> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS can't be set up: {error}"))?;
@@ -99,4 +117,29 @@ fn reason(error: reqwest::Error) -> String {
         innermost = source;
     }
     format!("no answer: {innermost}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::tests::{dns_server, site};
+
+    #[tokio::test]
+    async fn the_dns_server_that_was_named_is_asked_also_after_a_redirect() {
+        let (address, server) = (site().await, dns_server("app.lab.test", [127, 0, 0, 1]).await);
+        let ask = async |name: &str| {
+            let at = format!("http://{name}:{}/", address.port());
+            let target = Target { at, resolver: Some(server), ..Target::default() };
+            let builder = Client::builder().no_proxy().redirect(Policy::limited(REDIRECTS));
+            let (builder, url) = outside(builder, &target).unwrap();
+            let client = builder.tls_backend_preconfigured(no_roots().unwrap()).build().unwrap();
+            client.get(url).send().await.map(|response| response.status().as_u16()).map_err(reason)
+        };
+        assert_eq!(ask("app.lab.test").await, Ok(200));
+        let unknown = ask("other.lab.test").await.unwrap_err();
+        assert!(
+            unknown.contains(&format!("DNS at {server} knows no address of other.lab.test")),
+            "{unknown}"
+        );
+    }
 }

@@ -22,12 +22,13 @@ use mainstay_core::plan::Project;
 
 use crate::discover;
 use crate::engine::Engine;
+pub use crate::exec::all_ended;
 use crate::files::RunDir;
 
 pub(crate) use asking::{Asking, prepare};
 pub use operator::{Operator, Question};
 pub use planning::{CheckWishes, Planned};
-pub(crate) use planning::{Known, add, look};
+pub(crate) use planning::{Known, add, look, unasked};
 pub(crate) use spec::shown_command;
 pub use spec::{Ask, Browser, Command, Figure, Http, Spec, Target, Text, Unattended};
 
@@ -81,12 +82,12 @@ async fn answered(place: &Place, spec: &Spec, limit: Duration) -> Answer {
             expect::http(asked, &reply)?;
             Ok((format!("HTTP {} in {} ms", reply.status, began.elapsed().as_millis()), reply.body))
         }),
-        Ask::Command(command) => {
-            commands::in_container(place, &command.words, limit).await.and_then(|ran| ended(command, ran))
-        }
-        Ask::HostCommand(command) => {
-            commands::on_host(place, &command.words, limit).await.and_then(|ran| ended(command, ran))
-        }
+        Ask::Command(command) => commands::in_container(place, &command.words, limit)
+            .await
+            .and_then(|ran| ended(command, ran, spec.figure.is_some())),
+        Ask::HostCommand(command) => commands::on_host(place, &command.words, limit)
+            .await
+            .and_then(|ran| ended(command, ran, spec.figure.is_some())),
         Ask::Browser(_) | Ask::Question { .. } => Err("it is asked in another way".to_owned()),
     };
     let counted = came.and_then(|(detail, text)| {
@@ -100,7 +101,7 @@ async fn answered(place: &Place, spec: &Spec, limit: Duration) -> Answer {
 }
 
 /// What a command that has ended says: for people, and where a figure may stand.
-fn ended(command: &Command, ran: commands::Ran) -> Result<(String, String), String> {
+fn ended(command: &Command, ran: commands::Ran, figure: bool) -> Result<(String, String), String> {
     if ran.exit != command.exit {
         let said = format!("{}\n{}", ran.stdout, ran.stderr);
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
@@ -111,7 +112,13 @@ fn ended(command: &Command, ran: commands::Ran) -> Result<(String, String), Stri
             crate::probes::presentable(last)
         ));
     }
-    expect::text(&command.text, &format!("{}{}", ran.stdout, ran.stderr))?;
+    let cut = "it printed more than is looked at, which are the first 256 KiB";
+    expect::text(&command.text, &format!("{}{}", ran.stdout, ran.stderr))
+        .map_err(|why| if ran.cut { format!("{why}; {cut}") } else { why })?;
+    // A figure stands in the last line.
+    if ran.cut && figure {
+        return Err(cut.to_owned());
+    }
     Ok((format!("exit code {}", ran.exit), ran.stdout))
 }
 

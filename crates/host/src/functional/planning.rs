@@ -90,23 +90,15 @@ pub(crate) async fn look(
     known: &[Known],
     probes: &Probes,
 ) -> Result<(Vec<Planned>, Vec<Planned>), Problem> {
-    let mut own = Vec::new();
-    for service in unit {
-        let specs = wishes.by_service.get(service).unwrap_or(&wishes.others);
-        own.extend(specs.iter().map(|spec| (service, complete(spec, service, probes), None)));
-        let hidden = |known: &Known| specs.iter().any(|spec| spec.name == known.spec.name);
-        let rest = known.iter().filter(|known| known.service == *service && !hidden(known));
-        own.extend(rest.map(|known| (service, known.spec.clone(), Some(known.profile))));
-    }
+    let own = own(unit, wishes, known, probes);
     let mut asked = Vec::new();
     for (service, spec, profile) in &own {
         usable(service, spec)?;
-        let shared = own.iter().filter(|(_, other, _)| other.name == spec.name).count() > 1;
-        let name = if shared { format!("{} of {service}", spec.name) } else { spec.name.clone() };
+        let name = name(service, spec, &own);
         let place = Place {
             engine: engine.clone(),
             project: found.project.clone(),
-            service: (*service).clone(),
+            service: service.clone(),
             operator: None,
             screenshot: None,
         };
@@ -118,6 +110,70 @@ pub(crate) async fn look(
         planned.check.index = index;
     }
     Ok((good, bad))
+}
+
+/// The checks of the services in `unit` where data is restored. What is about to be replaced isn't asked, and as there is no
+/// second way, none decides; one that can't be asked is left out, and a finding says so.
+pub(crate) fn unasked(
+    unit: &[String],
+    wishes: &CheckWishes,
+    probes: &Probes,
+) -> (Vec<Planned>, Vec<Finding>) {
+    let (mut checks, mut findings) = (Vec::new(), Vec::new());
+    let own = own(unit, wishes, &[], probes);
+    for (service, spec, _) in &own {
+        if matches!(spec.ask, Ask::Question { .. }) {
+            continue;
+        }
+        if let Err(problem) = usable(service, spec) {
+            let finding = Finding::new(ID, Severity::Warning, problem.what);
+            findings.push(problem.causes.iter().fold(finding, Finding::evidence));
+            continue;
+        }
+        let name = name(service, spec, &own);
+        let spec = Spec { required: false, ..spec.clone() };
+        let check = Check { index: checks.len(), ..check(service, &spec, name, None, Before::NotAsked) };
+        checks.push(Planned { check, answer: None, spec });
+    }
+    (checks, findings)
+}
+
+/// A check, with its service and the profile that it is of, if it isn't the operator's.
+type Own = (String, Spec, Option<&'static str>);
+
+/// The operator's checks, and those of profiles whose names the operator has not used.
+fn own(unit: &[String], wishes: &CheckWishes, known: &[Known], probes: &Probes) -> Vec<Own> {
+    let mut all = Vec::new();
+    for service in unit {
+        let specs = wishes.by_service.get(service).unwrap_or(&wishes.others);
+        all.extend(specs.iter().map(|spec| (service.clone(), complete(spec, service, probes), None)));
+        let hidden = |known: &Known| specs.iter().any(|spec| spec.name == known.spec.name);
+        let rest = known.iter().filter(|known| known.service == *service && !hidden(known));
+        all.extend(rest.map(|known| (service.clone(), known.spec.clone(), Some(known.profile))));
+    }
+    all
+}
+
+/// A name that no other check of the unit has.
+fn name(service: &str, spec: &Spec, all: &[Own]) -> String {
+    let shared = all.iter().filter(|(_, other, _)| other.name == spec.name).count() > 1;
+    if shared { format!("{} of {service}", spec.name) } else { spec.name.clone() }
+}
+
+fn check(service: &str, spec: &Spec, name: String, profile: Option<&str>, before: Before) -> Check {
+    Check {
+        service: service.to_owned(),
+        name,
+        kind: spec.kind(),
+        required: spec.required,
+        shown: spec.shown(),
+        timeout_ms: spec.timeout_ms,
+        every_ms: spec.every_ms,
+        figure: spec.figure.as_ref().map(|figure| figure.bounds.clone()),
+        before,
+        profile: profile.map(str::to_owned),
+        index: 0,
+    }
 }
 
 async fn planned(place: Place, spec: Spec, name: String, profile: Option<&str>) -> Planned {
@@ -133,24 +189,12 @@ async fn planned(place: Place, spec: Spec, name: String, profile: Option<&str>) 
         Some(answer) if answer.good && allowed(answer) => Before::Good { figure: answer.figure },
         Some(_) => Before::Bad,
     };
-    let check = Check {
-        service: place.service,
-        name,
-        kind: spec.kind(),
-        required: spec.required,
-        shown: spec.shown(),
-        timeout_ms: spec.timeout_ms,
-        every_ms: spec.every_ms,
-        figure: bounds,
-        before,
-        profile: profile.map(str::to_owned),
-        index: 0,
-    };
+    let check = check(&place.service, &spec, name, profile, before);
     Planned { check, answer, spec }
 }
 
-/// With the port that the service was found to listen on, where the check names none, and the address and authority
-/// by which its URL is asked.
+/// With the port that the service was found to listen on, where the check names none, and the address, DNS server and
+/// authority by which its URL is asked.
 fn complete(spec: &Spec, service: &str, probes: &Probes) -> Spec {
     let mut spec = spec.clone();
     let target: &mut Target = match &mut spec.ask {
@@ -168,6 +212,7 @@ fn complete(spec: &Spec, service: &str, probes: &Probes) -> Spec {
                 |url: &str| url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
             host(a) == host(b)
         };
+        target.resolver = target.resolver.or(outside.resolver);
         target.resolve = target.resolve.or(outside.resolve.filter(|_| same(&target.at, &outside.url)));
     }
     spec
@@ -201,4 +246,54 @@ pub(crate) fn add(plan: &mut Plan, checks: Vec<Planned>) -> Vec<(PathBuf, Hidden
         plan.checks.push(planned.check);
     }
     stored
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functional::Http;
+
+    #[test]
+    fn a_url_is_asked_as_the_service_is() {
+        let outside = mainstay_core::plan::OutsideProbe {
+            url: "https://app.test/".to_owned(),
+            ca: Some("/ca.pem".into()),
+            resolve: Some([127, 0, 0, 1].into()),
+            resolver: Some(([127, 0, 0, 1], 53).into()),
+            detected_from: String::new(),
+            baseline_status: None,
+            baseline_redirect: None,
+            baseline_http: None,
+            baseline_certificate_ms: None,
+        };
+        let probes = Probes { outside: Some(outside.clone()), ..Probes::default() };
+        let completed = |at: &str| {
+            let target = Target { at: at.to_owned(), ..Target::default() };
+            let ask = Ask::Http(Box::new(Http { target, ..Http::default() }));
+            let spec = Spec {
+                name: "x".to_owned(),
+                required: true,
+                timeout_ms: 1,
+                every_ms: None,
+                figure: None,
+                ask,
+            };
+            match complete(&spec, "app", &probes).ask {
+                Ask::Http(http) => http.target,
+                _ => panic!(),
+            }
+        };
+        let own = completed("https://app.test/x");
+        assert_eq!(
+            (own.resolve, own.resolver, own.ca),
+            (outside.resolve, outside.resolver, outside.ca.clone())
+        );
+        let other = completed("https://other.test/x");
+        assert_eq!(
+            (other.resolve, other.resolver),
+            (None, outside.resolver),
+            "the address is that of its host alone"
+        );
+        assert_eq!(completed("/x").resolver, None);
+    }
 }

@@ -2,7 +2,7 @@
 //! nowhere else, and [`Spec::shown`] is what may be seen of it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use mainstay_core::functional::{Bounds, Kind};
@@ -83,6 +83,9 @@ pub struct Target {
     pub ca: Option<PathBuf>,
     /// The address to connect to instead of what DNS says.
     pub resolve: Option<IpAddr>,
+    /// The DNS server to ask instead of the system's.
+    #[serde(default)]
+    pub resolver: Option<SocketAddr>,
 }
 
 impl Target {

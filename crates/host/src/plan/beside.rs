@@ -83,8 +83,7 @@ fn not_asked(wish: Option<&str>, why: &str) -> Finding {
 }
 
 fn name(container: &ContainerSummary) -> String {
-    let names = container.names.as_deref().unwrap_or_default();
-    names.first().map(|n| n.trim_start_matches('/').to_owned()).unwrap_or_default()
+    discover::name_of(container.names.as_deref().unwrap_or_default())
 }
 
 /// By the container's own name, or by that of its service in the project.

@@ -6,11 +6,13 @@ use mainstay_core::plan::{Kind, Plan, Quiesce};
 use mainstay_core::problem::Problem;
 use mainstay_core::verdict::Tier;
 
+use super::look::wished;
 use super::{Bytes, Draft, Looked, Wishes, hooks, look, profiles, unit};
 use crate::checks::Wanted;
 use crate::discover::Found;
 use crate::engine::Engine;
 use crate::files::{self, RunDir};
+use crate::functional;
 use crate::survey::Hidden;
 
 /// The checks that matter where nothing is replaced: what they say of the service's state does not stop a
@@ -55,15 +57,20 @@ pub async fn restore(
     backups: Vec<BackupRecord>,
 ) -> Result<Draft, Problem> {
     let looked = look_at_data(engine, found, unit, wishes, Some(&backups)).await?;
+    // By where it is found to listen, though it may not answer before it is restored.
+    let detected = wished(&looked.survey.probes, &found.service, wishes);
+    let (checks, left_out) = functional::unasked(unit, &wishes.checks, &detected);
     let mut plan =
         unit::plan(engine, found, looked, wishes, Kind::Restore { backups: backups.clone() }).await;
+    plan.findings.extend(left_out);
+    let commands = functional::add(&mut plan, checks);
     plan.data.retain(|mount| backups.iter().any(|b| b.mount == mount.name));
     if let Some(missing) = backups.iter().find(|b| !plan.data.iter().any(|m| m.name == b.mount)) {
         let what = format!("{} has no mount {} any more", found.service, missing.mount);
         return Err(Problem::new("unknown-mount", what)
             .advise("restore it elsewhere: `mainstay restore SERVICE --to DIR`"));
     }
-    Ok(Draft { plan, files: Vec::new(), commands: Vec::new() })
+    Ok(Draft { plan, files: Vec::new(), commands })
 }
 
 /// Plans to undo a kept update: the plan of that run, the other way round.

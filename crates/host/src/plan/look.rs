@@ -109,7 +109,7 @@ pub async fn detected(engine: &Engine, found: &Found, wishes: &Wishes) -> Result
 }
 
 /// The detected probes, with what the operator said instead.
-fn wished(detected: &Probes, service: &str, wishes: &Wishes) -> Probes {
+pub(super) fn wished(detected: &Probes, service: &str, wishes: &Wishes) -> Probes {
     let mut probes = detected.clone();
     if let Some(port) = wishes.port {
         let protocol = if wishes.path.is_some() { Protocol::Http } else { survey::protocol(port) };
@@ -138,6 +138,8 @@ fn wished(detected: &Probes, service: &str, wishes: &Wishes) -> Probes {
                 detected_from: "the operator".to_owned(),
                 baseline_status: None,
                 baseline_redirect: None,
+                baseline_http: None,
+                baseline_certificate_ms: None,
             });
         }
         None => {}
@@ -174,9 +176,13 @@ fn with_baseline(probes: Probes, asked: &Asked) -> Probes {
     let good = |answer: &Option<Answer>| answer.as_ref().filter(|a| a.ok).map(|a| a.status);
     let inside = good(&asked.inside)
         .and_then(|status| probes.inside.map(|p| InsideProbe { baseline_status: status, ..p }));
-    let baseline_redirect = asked.outside.as_ref().and_then(|a| a.figures.redirects.last().cloned());
-    let outside = good(&asked.outside).and_then(|baseline_status| {
-        probes.outside.map(|p| OutsideProbe { baseline_status, baseline_redirect, ..p })
+    let outside = asked.outside.as_ref().filter(|answer| answer.ok);
+    let outside = probes.outside.zip(outside).map(|(probe, answer)| OutsideProbe {
+        baseline_status: answer.status,
+        baseline_redirect: answer.figures.redirects.last().cloned(),
+        baseline_http: answer.figures.http.clone(),
+        baseline_certificate_ms: answer.certificate.as_ref().map(|c| c.not_after_ms),
+        ..probe
     });
     Probes { inside, outside, ..Probes::default() }
 }

@@ -2,6 +2,7 @@
 
 use mainstay_core::baseline::Baseline;
 use mainstay_core::plan::{FORMAT, Image, Kind, Limits, Plan, Quiesce, ServicePlan, Unit};
+use mainstay_core::watch::Patterns;
 use serde_json::Value;
 
 use super::{Looked, Wishes};
@@ -10,7 +11,7 @@ use crate::engine::Engine;
 use crate::images;
 use crate::steps::now;
 use crate::survey::{ContainerFacts, ServiceFacts, Survey};
-use crate::watch::errors_per_minute;
+use crate::watch::{Subject, errors_per_minute};
 
 /// Slow starters read unhealthy and serve later: a start may take this many times the health check's patience.
 const PATIENCE_FACTOR: u64 = 4;
@@ -28,8 +29,11 @@ pub(super) async fn plan(
     let survey = &looked.survey;
     let services = survey.unit.iter().map(|facts| service(survey, facts)).collect();
     let mut errors = 0.0;
-    for (_, container) in survey.containers() {
-        errors += errors_per_minute(engine, &container.id, now().0).await;
+    // What can't be used was refused before.
+    let patterns = Patterns::compile(&wishes.logs).unwrap_or_default();
+    for (service, container) in survey.containers() {
+        let subject = Subject { service: service.to_owned(), container: container.reference() };
+        errors += errors_per_minute(engine, &subject, patterns.clone(), now()).await;
     }
     let update = kind == Kind::Update;
     Plan {

@@ -16,7 +16,7 @@ use super::presentable;
 const AGAIN: Duration = Duration::from_millis(1_500);
 
 /// The addresses that `server` knows of `name`, which is taken as it is: no search domain is added.
-pub(super) async fn lookup(server: SocketAddr, name: &str) -> Result<Vec<IpAddr>, String> {
+pub(crate) async fn lookup(server: SocketAddr, name: &str) -> Result<Vec<IpAddr>, String> {
     let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
     for connection in &mut connections {
         connection.port = server.port();

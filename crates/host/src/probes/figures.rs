@@ -19,12 +19,20 @@ pub struct Figures {
     pub total_ms: Option<u64>,
     /// `TLS 1.3`.
     pub tls: Option<&'static str>,
-    /// `HTTP/1.1`.
+    /// `HTTP/1.1`, `HTTP/2`.
     pub http: Option<String>,
     /// Size of the body, where it was announced or its end was seen.
     pub body_bytes: Option<u64>,
     /// Where it was redirected to, in order, without what may be secret.
     pub redirects: Vec<String>,
+}
+
+impl Figures {
+    /// What was spoken over TLS, for people: `HTTP/2, TLS 1.3`.
+    pub(super) fn spoken(&self) -> Option<String> {
+        let (http, tls) = self.http.as_ref().zip(self.tls)?;
+        Some(format!("{http}, {tls}"))
+    }
 }
 
 impl fmt::Display for Figures {

@@ -75,7 +75,7 @@ pub(super) async fn at(addresses: &[SocketAddr], probe: &InsideProbe, deadline: 
             detail: format!("port {} accepts connections and keeps them open", probe.port),
             certificate: None,
             figures: Figures { connect_ms, ..Figures::default() },
-            remark: None,
+            remarks: Vec::new(),
         },
         Err(reason) => Answer::failed(reason, took_ms, None),
     }

@@ -6,18 +6,21 @@
 //! module does not do: repeat questions, or decide what a bad answer means.
 
 mod dns;
+mod exchange;
 mod figures;
+mod http2;
 mod inside;
 mod neighbour;
 mod outside;
 mod tls;
 mod wire;
 
+use std::fmt;
 use std::path::Path;
-use std::time::Instant;
 
 use mainstay_core::redact;
 
+pub(crate) use dns::lookup;
 pub use figures::Figures;
 pub(crate) use inside::addresses;
 pub use inside::inside;
@@ -25,6 +28,7 @@ pub use neighbour::{neighbour, obstacle};
 pub(crate) use outside::shown;
 pub use outside::{Outside, outside};
 
+use crate::clock::elapsed_ms;
 use wire::Reply;
 
 /// How much of a text that a server chose is shown.
@@ -49,7 +53,7 @@ pub struct Answer {
     /// What else is known of the answer, part by part.
     pub figures: Figures,
     /// What is worth a remark although it decides nothing.
-    pub remark: Option<String>,
+    pub remarks: Vec<String>,
 }
 
 /// A server's certificate.
@@ -65,6 +69,14 @@ pub struct Certificate {
     pub subject: String,
     /// Why it was not accepted; `None` where it was.
     pub trouble: Option<String>,
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = jiff::Timestamp::from_millisecond(self.not_after_ms)
+            .map_or_else(|_| "an unknown time".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M UTC").to_string());
+        write!(f, "{}, issued by {}, valid until {date}", self.subject, self.issuer)
+    }
 }
 
 /// Whether a status says that the service works. Without a baseline everything below 500 does. With one, the
@@ -90,6 +102,8 @@ impl Answer {
         detail.push_str(&format!(" in {took_ms} ms"));
         if took_ms >= SLOW_MS {
             detail.push_str(&format!(" ({figures})"));
+        } else if let Some(spoken) = figures.spoken() {
+            detail.push_str(&format!(" ({spoken})"));
         }
         let answered = baseline.filter(|before| (200..300).contains(before));
         let redirects = (300..400).contains(&reply.status);
@@ -97,25 +111,22 @@ impl Answer {
             let to = reply.location.as_deref().unwrap_or("nowhere");
             format!("it redirects to {to} (HTTP {}); before it answered with {before}", reply.status)
         });
+        let remarks = remark.into_iter().collect();
         if let Some(before) = baseline.filter(|_| !ok) {
             detail.push_str(&format!(", before it was {before}"));
         }
-        Self { ok, status: Some(reply.status), took_ms, detail, certificate: None, figures, remark }
+        Self { ok, status: Some(reply.status), took_ms, detail, certificate: None, figures, remarks }
     }
 
     fn failed(reason: String, took_ms: u64, certificate: Option<Certificate>) -> Self {
-        let (figures, remark) = (Figures::default(), None);
-        Self { ok: false, status: None, took_ms, detail: reason, certificate, figures, remark }
+        let (figures, remarks) = (Figures::default(), Vec::new());
+        Self { ok: false, status: None, took_ms, detail: reason, certificate, figures, remarks }
     }
 }
 
 /// TLS for another client, by the rules of these questions. Reads the system's roots and the file.
 pub(crate) fn tls_client(ca: Option<&Path>) -> Result<rustls::ClientConfig, String> {
     tls::client(ca)
-}
-
-fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Text that the other side chose, as it may be shown: one line, short, redacted.
@@ -129,4 +140,4 @@ pub(crate) fn presentable(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

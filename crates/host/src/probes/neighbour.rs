@@ -17,6 +17,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::wire::Deadline;
 use super::{Answer, dns, elapsed_ms, inside};
 use crate::engine::{Engine, is_not_found};
+use crate::process;
 
 /// Where Docker answers DNS in the networks that were made by somebody. In its default one it doesn't.
 const DOCKERS_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 53);
@@ -67,9 +68,9 @@ async fn place(engine: &Engine, name: &str) -> Result<(File, bool), String> {
     let state = answer.state.clone().unwrap_or_default();
     let pid = state.pid.filter(|pid| *pid > 0 && state.running == Some(true));
     let pid = pid.ok_or_else(|| format!("{name} does not run"))?;
-    let path = format!("/proc/{pid}/ns/net");
-    let file =
-        File::open(&path).map_err(|error| format!("the network of {name} can't be entered: {error}"))?;
+    let id = answer.id.as_deref().unwrap_or_default();
+    let file = process::network(pid, id)
+        .map_err(|error| format!("the network of {name} can't be entered: {error}"))?;
     Ok((file, has_dns(&answer)))
 }
 

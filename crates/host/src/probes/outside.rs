@@ -13,9 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use mainstay_core::plan::OutsideProbe;
 use mainstay_core::redact;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use url::{Host, Position, Url};
 
+use super::exchange::Exchange;
+use super::http2::{self, HTTP2};
 use super::tls::{self, Trust};
 use super::wire::{self, Deadline, Reply};
 use super::{Answer, Certificate, Figures, acceptable, dns, elapsed_ms};
@@ -33,6 +34,7 @@ pub struct Outside {
     url: String,
     baseline: Option<u16>,
     baseline_redirect: Option<String>,
+    baseline_http: Option<String>,
     ways: Ways,
     target: Result<Target, String>,
 }
@@ -75,6 +77,7 @@ impl Outside {
             url: shown(&probe.url),
             baseline: probe.baseline_status,
             baseline_redirect: probe.baseline_redirect.clone(),
+            baseline_http: probe.baseline_http.clone(),
             ways: Ways {
                 resolve: probe.resolve,
                 resolver: probe.resolver,
@@ -135,15 +138,22 @@ impl Outside {
         if let Some(place) = &last {
             answer.detail.push_str(&format!(", redirected to {place}"));
         }
-        if self.baseline.is_some() && last != self.baseline_redirect && answer.remark.is_none() {
-            answer.remark = last.map(|place| {
+        if self.baseline.is_some() && last != self.baseline_redirect && answer.remarks.is_empty() {
+            answer.remarks.extend(last.map(|place| {
                 let before = self.baseline_redirect.as_deref();
                 let before =
                     before.map_or("it did not redirect".to_owned(), |b| format!("it redirected to {b}"));
                 format!("it redirects to {place}; before the update {before}")
-            });
+            }));
         }
+        answer.remarks.extend(self.spoken_less(&reply.version));
         answer
+    }
+
+    /// That a newer HTTP was spoken before.
+    fn spoken_less(&self, now: &str) -> Option<String> {
+        let before = self.baseline_http.as_deref().filter(|before| *before == HTTP2 && now != HTTP2)?;
+        Some(format!("it speaks {now}; before the update it spoke {before}"))
     }
 
     /// A redirect that leads to no answer is as good as it was before: where users were sent to a place that can't
@@ -175,12 +185,13 @@ impl Ways {
             figures.connect_ms = Some(elapsed_ms(connecting));
             Ok(stream)
         };
-        let mut stream = match connected.await {
+        let stream = match connected.await {
             Ok(stream) => stream,
             Err(reason) => return Asked { result: Err(reason), certificate: None, figures },
         };
         if !target.encrypted {
-            let result = exchange(&mut stream, target, deadline, began, &mut figures).await;
+            let exchange = Exchange { deadline, began, figures: &mut figures };
+            let result = exchange.http1(stream, &target.request()).await;
             return Asked { result, certificate: None, figures };
         }
         let (trust, name) = match (&self.trust, target.name()) {
@@ -191,9 +202,14 @@ impl Ways {
         let shaking = Instant::now();
         let (stream, certificate) = trust.handshake(name, stream, deadline).await;
         let result = match stream {
-            Ok(mut stream) => {
+            Ok(stream) => {
                 (figures.tls_ms, figures.tls) = (Some(elapsed_ms(shaking)), tls::version(&stream));
-                exchange(&mut stream, target, deadline, began, &mut figures).await
+                let exchange = Exchange { deadline, began, figures: &mut figures };
+                if tls::chose_http2(&stream) {
+                    exchange.http2(stream, target.http2_request()).await
+                } else {
+                    exchange.http1(stream, &target.request()).await
+                }
             }
             Err(reason) => Err(reason),
         };
@@ -227,27 +243,6 @@ impl Ways {
         figures.dns_ms = Some(elapsed_ms(asking));
         found
     }
-}
-
-/// Asks over a connection that stands. The time is that from the beginning of everything to the headers.
-async fn exchange<S>(
-    stream: &mut S,
-    target: &Target,
-    deadline: &Deadline,
-    began: Instant,
-    figures: &mut Figures,
-) -> Result<(Reply, u64), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let (asking, request) = (Instant::now(), target.request());
-    let question = wire::ask(stream, &request);
-    let (reply, rest) = deadline.within("waiting for the answer", question).await?;
-    let took_ms = elapsed_ms(began);
-    figures.first_byte_ms = Some(elapsed_ms(asking));
-    figures.http = Some(reply.version.clone());
-    figures.body_bytes = wire::drain(stream, rest, deadline).await;
-    Ok((reply, took_ms))
 }
 
 impl Target {
@@ -285,6 +280,13 @@ impl Target {
         };
         let login = login(&self.url);
         wire::get(&self.url[Position::BeforePath..Position::AfterQuery], &name, login.as_deref())
+    }
+
+    fn http2_request(&self) -> Result<http::Request<()>, String> {
+        let mut url = self.url.clone();
+        let _cannot_have_one = url.set_username("");
+        let _cannot_have_one = url.set_password(None);
+        http2::get(&url[..Position::AfterQuery], login(&self.url).as_deref())
     }
 
     fn name(&self) -> Result<ServerName<'static>, String> {
@@ -346,6 +348,8 @@ mod tests {
             detected_from: "test".to_owned(),
             baseline_status: None,
             baseline_redirect: None,
+            baseline_http: None,
+            baseline_certificate_ms: None,
         }
     }
 

@@ -16,6 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use super::wire::Deadline;
 use super::*;
 
+mod http2;
+
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// What a server does with a connection.
@@ -65,6 +67,8 @@ fn probe(url: String, baseline: Option<u16>) -> OutsideProbe {
         detected_from: "test".into(),
         baseline_status: baseline,
         baseline_redirect: None,
+        baseline_http: None,
+        baseline_certificate_ms: None,
     }
 }
 
@@ -210,19 +214,25 @@ fn certificates(directory: &Path, names: &[&str], days: u32) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// A server that shows `certificate` and answers every request with 200.
-async fn tls_server(certificate: &Path, key: &Path) -> SocketAddr {
+/// Shows `certificate`, and chooses the first of `spoken` that the client offers.
+fn acceptor(certificate: &Path, key: &Path, spoken: &[&[u8]]) -> TlsAcceptor {
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_file_iter(certificate).unwrap().collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    config.alpn_protocols = spoken.iter().map(|name| name.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server that shows `certificate` and answers every request with 200.
+async fn tls_server(certificate: &Path, key: &Path) -> SocketAddr {
+    let acceptor = acceptor(certificate, key, &[]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -356,7 +366,7 @@ async fn tls_where_there_is_none_is_told() {
 }
 
 /// A server that answers by path: a page, a login that pages redirect to, and what goes wrong with redirects.
-async fn site() -> SocketAddr {
+pub(crate) async fn site() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -388,21 +398,20 @@ async fn redirects_are_followed_to_the_answer() {
         outside(&probe(format!("http://{address}{path}"), baseline), LIMIT).await
     };
     let answer = ask("/", None).await;
-    assert!(answer.ok && answer.status == Some(200) && answer.remark.is_none(), "{answer:?}");
+    assert!(answer.ok && answer.status == Some(200) && answer.remarks.is_empty(), "{answer:?}");
     assert_eq!(answer.figures.redirects, ["/login"], "without the token");
     assert_eq!((answer.figures.http.as_deref(), answer.figures.body_bytes), (Some("HTTP/1.1"), Some(5)));
     assert!(answer.detail.ends_with("redirected to /login"), "{answer:?}");
 
     // To a login where a page was is worth a remark, and no fault.
     let answer = ask("/", Some(200)).await;
-    let remark = answer.remark.as_deref();
     assert!(answer.ok, "{answer:?}");
-    assert_eq!(remark, Some("it redirects to /login; before the update it did not redirect"));
+    assert_eq!(answer.remarks, ["it redirects to /login; before the update it did not redirect"]);
     let usual = OutsideProbe {
         baseline_redirect: Some("/login".into()),
         ..probe(format!("http://{address}/"), Some(200))
     };
-    assert_eq!(outside(&usual, LIMIT).await.remark, None);
+    assert!(outside(&usual, LIMIT).await.remarks.is_empty());
 
     let answer = ask("/broken", Some(200)).await;
     assert!(!answer.ok && answer.status == Some(500), "{answer:?}");
@@ -417,10 +426,9 @@ async fn a_redirect_that_leads_elsewhere_is_the_answer() {
         outside(&probe(format!("http://{address}{path}"), baseline), LIMIT).await
     };
     let answer = ask("/away", Some(302)).await;
-    assert!(answer.ok && answer.status == Some(302) && answer.remark.is_none(), "{answer:?}");
+    assert!(answer.ok && answer.status == Some(302) && answer.remarks.is_empty(), "{answer:?}");
     let answer = ask("/away", Some(200)).await;
-    let remark = answer.remark.unwrap_or_default();
-    assert!(answer.ok && remark.contains("https://sso.test/"), "{remark}");
+    assert!(answer.ok && answer.remarks[0].contains("https://sso.test/"), "{answer:?}");
 
     // Where it can't be followed: as good as before, and bad where there was an answer.
     for (baseline, ok) in [(None, true), (Some(302), true), (Some(200), false)] {
@@ -431,7 +439,7 @@ async fn a_redirect_that_leads_elsewhere_is_the_answer() {
 }
 
 /// A DNS server that knows one name, and one address of it.
-async fn dns_server(name: &'static str, address: [u8; 4]) -> SocketAddr {
+pub(crate) async fn dns_server(name: &'static str, address: [u8; 4]) -> SocketAddr {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = socket.local_addr().unwrap();
     tokio::spawn(async move {

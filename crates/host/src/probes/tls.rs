@@ -27,6 +27,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::wire::{Deadline, broken};
 use super::{Certificate, presentable};
 
+/// Names of protocols as they are offered in a handshake (RFC 7301).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Whom we trust.
@@ -66,7 +70,7 @@ impl Trust {
             own: self.own.clone(),
             seen: Mutex::default(),
         });
-        let config = match self.config(&recorder) {
+        let config = match self.config(&recorder, &[HTTP2, HTTP1]) {
             Ok(config) => config,
             Err(error) => return (Err(format!("TLS can't be set up: {error}")), None),
         };
@@ -83,17 +87,19 @@ impl Trust {
         (result, certificate)
     }
 
-    fn config(&self, recorder: &Arc<Recorder>) -> Result<ClientConfig, Error> {
+    /// `offered` is what may be spoken, what is preferred first.
+    fn config(&self, recorder: &Arc<Recorder>, offered: &[&[u8]]) -> Result<ClientConfig, Error> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?;
         let verifier: Arc<dyn ServerCertVerifier> = Arc::<Recorder>::clone(recorder);
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
         Ok(config)
     }
 }
 
-/// How a client of another library connects as a question does: the same roots, the same own authority.
+/// How a client of another library connects as a question does: the same roots, the same own authority. It speaks
+/// HTTP/1.1, where a `Host` of one's own is nothing but a header.
 pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let trust = Trust::new(ca)?;
     let recorder = Arc::new(Recorder {
@@ -101,7 +107,12 @@ pub(super) fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
         own: trust.own.clone(),
         seen: Mutex::default(),
     });
-    trust.config(&recorder).map_err(|error| format!("TLS can't be set up: {error}"))
+    trust.config(&recorder, &[HTTP1]).map_err(|error| format!("TLS can't be set up: {error}"))
+}
+
+/// Whether the server chose HTTP/2.
+pub(super) fn chose_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
 /// What was agreed on.

@@ -17,16 +17,19 @@ use super::presentable;
 use crate::survey::Hidden;
 
 /// Bytes of headers that are read at most.
-const HEAD_LIMIT: usize = 64 * 1024;
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Bytes of a body that are read at most.
-const BODY_LIMIT: usize = 64 * 1024;
+pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
 /// How long the rest of an answer is listened to after its headers.
 const BODY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A connection counts as one when it has stayed open for so long.
 const STAYS_OPEN: Duration = Duration::from_millis(150);
+
+/// Who asks.
+pub(super) const USER_AGENT: &str = concat!("mainstay/", env!("CARGO_PKG_VERSION"));
 
 /// The end of a question's time.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,11 @@ impl Deadline {
         Self { end: Instant::now() + share, limit: share }
     }
 
+    /// When listening to what comes after the headers ends.
+    pub(super) fn of_body(&self) -> Instant {
+        self.end.min(Instant::now() + BODY_PATIENCE)
+    }
+
     /// Runs one part of the question; `doing` names it where the time runs out.
     pub(super) async fn within<T>(
         &self,
@@ -65,12 +73,25 @@ impl Deadline {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// What it speaks: `HTTP/1.1`.
+    /// What it speaks: `HTTP/1.1`, `HTTP/2`.
     pub(super) version: String,
     /// Where it redirects to, as it may be shown.
     pub(super) location: Option<String>,
     /// Where it redirects to, as it has to be asked for.
     pub(super) next: Option<Hidden<String>>,
+}
+
+impl Reply {
+    /// `location` is the header of that name.
+    pub(super) fn new(status: u16, version: &str, location: Option<&str>) -> Self {
+        let next = location.filter(|_| (300..400).contains(&status));
+        Self {
+            status,
+            version: version.to_owned(),
+            location: next.map(place),
+            next: next.map(|next| Hidden(next.to_owned())),
+        }
+    }
 }
 
 /// Connects to the first address that accepts; one that stays silent can't use up the others' time.
@@ -95,9 +116,8 @@ pub(super) async fn connect(addresses: &[SocketAddr], deadline: &Deadline) -> Re
 pub(super) fn get(target: &str, host: &str, authorization: Option<&str>) -> String {
     let login = authorization.map(|a| format!("Authorization: {a}\r\n")).unwrap_or_default();
     format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: mainstay/{}\r\nAccept: */*\r\n{login}\
-         Connection: close\r\n\r\n",
-        env!("CARGO_PKG_VERSION")
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n{login}\
+         Connection: close\r\n\r\n"
     )
 }
 
@@ -147,8 +167,7 @@ pub(super) async fn drain<S: AsyncRead + Unpin>(
             }
         }
     };
-    let _out_of_time =
-        tokio::time::timeout_at(deadline.end.min(Instant::now() + BODY_PATIENCE), listen).await;
+    let _out_of_time = tokio::time::timeout_at(deadline.of_body(), listen).await;
     let whole = rest.announced.or(ended.then_some(seen))?;
     u64::try_from(whole).ok()
 }
@@ -184,13 +203,8 @@ fn parse(head: &mut Vec<u8>) -> Result<Option<(Reply, Rest)>, String> {
         let length = header(&text, "content-length").and_then(|v| v.parse::<usize>().ok());
         let none = matches!(status, 101 | 204 | 304);
         let left = if none { 0 } else { length.map_or(usize::MAX, |l| l.saturating_sub(head.len() - end)) };
-        let next = header(&text, "location").filter(|_| (300..400).contains(&status));
-        let reply = Reply {
-            status,
-            version: text.split_ascii_whitespace().next().unwrap_or_default().to_owned(),
-            location: next.map(place),
-            next: next.map(|next| Hidden(next.to_owned())),
-        };
+        let version = text.split_ascii_whitespace().next().unwrap_or_default();
+        let reply = Reply::new(status, version, header(&text, "location"));
         let rest = Rest { left, seen: head.len() - end, announced: if none { Some(0) } else { length } };
         return Ok(Some((reply, rest)));
     }

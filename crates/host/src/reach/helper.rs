@@ -24,6 +24,7 @@ use tokio::sync::mpsc::Receiver;
 use super::DATA;
 use super::payload::Payload;
 use super::place::Target;
+use super::stream::STILL;
 use crate::engine::{Engine, is_not_found};
 
 /// The label that names the run.
@@ -34,8 +35,6 @@ const SEND_LIMIT: Duration = Duration::from_secs(300);
 const MAKE_LIMIT: Duration = Duration::from_secs(120);
 /// A helper that has been given everything ends after this at the latest.
 const END_LIMIT: Duration = Duration::from_secs(600);
-/// Nothing that a helper takes may take it longer.
-const STILL: Duration = Duration::from_secs(300);
 /// How often it is asked whether a helper has ended.
 const PACE: Duration = Duration::from_millis(50);
 /// What it takes to give files their owners, modes and capabilities, and to make devices.

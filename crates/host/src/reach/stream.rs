@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::engine::Engine;
 
 /// A stream that brings nothing for so long is dead.
-const STILL: Duration = Duration::from_secs(300);
+pub(super) const STILL: Duration = Duration::from_secs(300);
 /// Pieces on the way.
 const ON_THE_WAY: usize = 16;
 

@@ -3,6 +3,8 @@
 //! Invariant: only the version that was there before is looked at. A sample that can't be taken is none: figures are wanted,
 //! not required.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use mainstay_core::baseline::{Figure, Measured, Sample};
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
@@ -13,16 +15,26 @@ use mainstay_runner::Context;
 
 use super::trouble::engine_step;
 use super::{Done, Host, now};
-use crate::functional;
+use crate::functional::{self, Asking};
 use crate::watch::sampling::Sampling;
+
+/// A bad answer is asked for again, and is bad if it was so as often as this;
+const TIMES: usize = 3;
+/// after a while each time.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl Host {
     /// Takes what the new version is compared with.
     pub(super) fn take_baseline(&mut self, context: &mut Context<'_>) -> Done {
         let mut measured = Measured { sample: self.sample(), ..Measured::default() };
         for (check, answer) in self.ask_before(context)? {
-            if !answer.good {
+            if answer.void {
                 context.observe(not_taken(&check, &answer));
+                continue;
+            }
+            if !answer.good {
+                context.observe(gone_bad(&check, &answer));
+                measured.bad.push(check.name);
                 continue;
             }
             let name = check.name;
@@ -34,23 +46,22 @@ impl Host {
         Ok(Fact::Measured { measured: Box::new(measured) })
     }
 
-    /// What is compared and not only judged: figures and pages.
+    /// Asks everything but questions that was good when the plan was made: what has gone bad since, while the old version
+    /// ran, can't condemn the new one, and figures and pages are compared.
     fn ask_before(
         &self,
         context: &mut Context<'_>,
     ) -> Result<Vec<(Check, Answer)>, Box<mainstay_core::verdict::Failure>> {
         let all = functional::prepare(&self.engine, context.plan, &self.run, None, "before")
             .map_err(engine_step)?;
-        let compared = |check: &Check| {
-            check.before != Before::Bad && (check.figure.is_some() || check.kind == Kind::Browser)
-        };
-        let wanted: Vec<_> = all.into_iter().filter(|asking| compared(&asking.check)).collect();
+        let asked = |check: &Check| check.before != Before::Bad && check.kind != Kind::Question;
+        let wanted: Vec<_> = all.into_iter().filter(|asking| asked(&asking.check)).collect();
         if !wanted.is_empty() {
-            let what = format!("{} figures and pages of the version that runs", wanted.len());
+            let what = format!("{} functional checks of the version that runs", wanted.len());
             context.progress(&Progress::of(Step::TakeBaseline, what, 0, None, ProgressUnit::None));
         }
         let asked = wanted.into_iter().map(async |asking| {
-            let answer = asking.ask().await;
+            let answer = surely(&asking).await;
             (asking.check, answer)
         });
         Ok(self.runtime.block_on(join_all(asked)))
@@ -78,6 +89,19 @@ impl Host {
     }
 }
 
+/// An answer that says something about the service, and is no accident if it is bad.
+async fn surely(asking: &Asking) -> Answer {
+    let mut answer = asking.ask().await;
+    for _ in 1..TIMES {
+        if answer.good {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+        answer = asking.ask().await;
+    }
+    answer
+}
+
 /// Whether the service is left alone during a step before the cutover; `None` for all other steps.
 fn sampled(step: Step) -> Option<bool> {
     match step {
@@ -94,7 +118,19 @@ fn sampled(step: Step) -> Option<bool> {
 }
 
 fn not_taken(check: &Check, answer: &Answer) -> Finding {
-    let message =
-        format!("the check {} fails just before the cutover: there is less to compare with", check.name);
+    let message = format!(
+        "the check {} could not be asked just before the cutover: there is less to compare with",
+        check.name
+    );
     Finding::new("functional", Severity::Note, message).evidence(&answer.detail)
+}
+
+fn gone_bad(check: &Check, answer: &Answer) -> Finding {
+    let severity = if check.required { Severity::Warning } else { Severity::Note };
+    let name = &check.name;
+    let message = format!(
+        "the check {name} fails just before the cutover: it can't tell whether the new version is good"
+    );
+    let advice = format!("mend the service, or `name = \"{name}\"` in mainstay.toml");
+    Finding::new("functional", severity, message).evidence(&answer.detail).advice(advice)
 }

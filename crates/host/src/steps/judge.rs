@@ -15,6 +15,7 @@ use mainstay_runner::Context;
 use super::containers::present;
 use super::trouble::engine_step;
 use super::{Done, Host, now};
+use crate::clock::millis;
 use crate::compose::Compose;
 use crate::discover::{CONFIG_HASH, ListedContainer};
 use crate::engine::Engine;
@@ -45,6 +46,7 @@ impl Host {
             End::Bad(failure) => return Err(failure),
             End::Interrupted(_) => return Err(interrupted()),
         };
+        self.warned = seen.warnings.iter().map(|finding| finding.message.clone()).collect();
         seen.warnings.into_iter().for_each(|finding| context.observe(finding));
         let observations = seen.remarks;
         let startup_ms = now().since(context.begun_at);
@@ -67,7 +69,8 @@ impl Host {
             End::Interrupted(seen) => (seen, true),
             End::Bad(failure) => return Err(failure),
         };
-        seen.warnings.into_iter().for_each(|finding| context.observe(finding));
+        let new = seen.warnings.into_iter().filter(|finding| !self.warned.contains(&finding.message));
+        new.for_each(|finding| context.observe(finding));
         Ok(Fact::Watched {
             watched_ms,
             cut_short,
@@ -106,7 +109,7 @@ impl Host {
         let total = u64::try_from(limit.as_millis()).ok();
         let mut tell = |elapsed: Duration, missing: &[String]| {
             let what = missing.first().cloned().unwrap_or_else(|| "all is well".to_owned());
-            let done = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            let done = millis(elapsed);
             context.progress(&Progress::of(step, what, done, total, ProgressUnit::Millis));
         };
         let stop = || Self::cancelled(&self.interrupt, state);
@@ -127,6 +130,7 @@ impl Host {
         context: &Context<'_>,
     ) -> Result<Vec<(ExpectedCheck, Asking)>, Box<Failure>> {
         let tier = context.state.turned_back().map(|(tier, _)| tier);
+        let measured = context.state.measured();
         let when = if step == Step::VerifyOld { "old" } else { "new" };
         let operator = self.operator.as_ref();
         let all = functional::prepare(&self.engine, context.plan, &self.run, operator, when);
@@ -134,7 +138,7 @@ impl Host {
             if step == Step::Watch {
                 asking.check = asking.check.watched();
             }
-            Some((ExpectedCheck::of(&asking.check, step, tier)?, asking))
+            Some((ExpectedCheck::of(&asking.check, step, tier, measured)?, asking))
         };
         Ok(all.map_err(engine_step)?.into_iter().filter_map(expected).collect())
     }

@@ -54,6 +54,8 @@ pub struct Host {
     meter: Option<Meter>,
     operator: Option<Operator>,
     sampling: Option<Sampling>,
+    /// What verification has warned of: the watch doesn't say it again.
+    warned: Vec<String>,
     /// Opened at the first backup, because opening derives a key, which takes a good part of a second: not in
     /// the downtime.
     vault: Option<Arc<Vault>>,
@@ -69,8 +71,8 @@ impl Host {
         run: RunDir,
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
-        let (meter, operator, sampling, vault) = (None, None, None, None);
-        Self { engine, runtime, access, run, interrupt, meter, operator, sampling, vault }
+        let (meter, operator, sampling, warned, vault) = (None, None, None, Vec::new(), None);
+        Self { engine, runtime, access, run, interrupt, meter, operator, sampling, warned, vault }
     }
 
     /// With somebody to answer questions.

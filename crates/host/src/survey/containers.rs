@@ -21,6 +21,7 @@ use super::facts::{
     PublishedPort,
 };
 use super::layer;
+use crate::discover;
 use crate::engine::{Engine, is_not_found};
 
 /// Docker's own, where the service says nothing.
@@ -92,7 +93,7 @@ fn from_inspect(answer: ContainerInspectResponse) -> ContainerFacts {
     let grace = u64::try_from(config.stop_timeout.unwrap_or(DEFAULT_GRACE_SECONDS)).unwrap_or(0);
     ContainerFacts {
         id: answer.id.unwrap_or_default(),
-        name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        name: discover::name_of(answer.name.as_slice()),
         status: state.status.map(|s| s.to_string()).unwrap_or_default(),
         running: state.running.unwrap_or(false),
         health: state.health.and_then(health),

@@ -58,6 +58,8 @@ pub fn probes(unit: &[ServiceFacts], named: &str) -> Probes {
             detected_from: way.from.clone(),
             baseline_status: None,
             baseline_redirect: None,
+            baseline_http: None,
+            baseline_certificate_ms: None,
         }),
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::{Setup, Subject};
-use crate::engine::{Engine, is_not_found};
+use crate::engine::{Engine, is_not_found, wants_an_end};
 use crate::steps::now;
 
 /// Without any event, the containers are looked at this often all the same.
@@ -142,6 +142,8 @@ struct Tracker {
     exits: Option<i64>,
     watching: bool,
     last_code: Option<i64>,
+    /// By which signal it is stopped, where it says so.
+    stop_signal: Option<String>,
     oom_told: bool,
     /// What the engine said about the health at the last look, and when the last check began.
     health_told: Option<(HealthStatusEnum, Option<BollardDate>)>,
@@ -155,6 +157,7 @@ impl Tracker {
             exits: None,
             watching: mode == Mode::Watch,
             last_code: None,
+            stop_signal: None,
             oom_told: false,
             health_told: None,
             health_output: String::new(),
@@ -172,7 +175,7 @@ impl Tracker {
             return None;
         }
         match event.action.as_deref()? {
-            "kill" if old => None,
+            "kill" if old || !wants_an_end(actor.attributes.as_ref(), self.stop_signal.as_deref()) => None,
             "oom" => {
                 self.oom_told = true;
                 Some(Signal::OutOfMemory { container: self.name() })
@@ -188,6 +191,7 @@ impl Tracker {
     }
 
     fn update(&mut self, answer: ContainerInspectResponse) -> Vec<Signal> {
+        self.stop_signal = answer.config.and_then(|config| config.stop_signal);
         let state = answer.state.unwrap_or_default();
         let status = state.status.map(|s| s.to_string()).unwrap_or_default();
         let down = matches!(status.as_str(), "exited" | "dead");
@@ -335,6 +339,21 @@ mod tests {
         let mut meanwhile = tracker(Mode::Watch);
         assert!(!told(&meanwhile.update(state("running", 0, 0))));
         assert!(told(&meanwhile.update(killed(1))) && !told(&meanwhile.update(killed(1))));
+    }
+
+    #[test]
+    fn a_message_excuses_no_exit() {
+        let mut tracker = tracker(Mode::Watch);
+        tracker.update(state("running", 0, 0));
+        let mut kill = |signal: &str, old| {
+            let event = serde_json::json!({
+                "Action": "kill", "Actor": {"ID": "id", "Attributes": {"signal": signal}}
+            });
+            tracker.event(&serde_json::from_value(event).unwrap(), old).is_some()
+        };
+        assert!(kill("15", false) && kill("9", false));
+        assert!(!kill("1", false), "HUP has it read its files again");
+        assert!(!kill("15", true), "it was before");
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
 use futures_util::StreamExt as _;
-use mainstay_core::redflags;
+use mainstay_core::baseline::Sample;
 use mainstay_core::time::Timestamp;
-use mainstay_core::watch::Signal;
+use mainstay_core::watch::{Figures, Patterns, Signal};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
@@ -93,26 +93,47 @@ pub(crate) async fn read(engine: &Engine, id: &str, options: LogsOptions) -> Vec
     text.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Errors a minute in the last ten minutes of a container's log.
-pub async fn errors_per_minute(engine: &Engine, id: &str, now_ms: i64) -> f64 {
-    const MINUTES: i32 = 10;
-    let since = i32::try_from(now_ms.div_euclid(1000)).unwrap_or(0) - MINUTES * 60;
-    let lines = read(engine, id, options().since(since).tail("5000").build()).await;
-    let errors = lines.iter().filter(|line| redflags::flag(line).is_some()).count();
-    f64::from(u32::try_from(errors).unwrap_or(u32::MAX)) / f64::from(MINUTES)
+/// Errors a minute in the last ten minutes of a container's log, counted as those of a version that is watched: a stack
+/// trace is one.
+pub async fn errors_per_minute(
+    engine: &Engine,
+    subject: &Subject,
+    patterns: Patterns,
+    now: Timestamp,
+) -> f64 {
+    let mut figures = Figures::new(patterns, Sample::default());
+    let over = count(engine, subject, now, |signal| {
+        figures.see(0, &signal);
+    });
+    let over = over.await;
+    figures.sample(over).errors_per_minute
+}
+
+/// Has `see` see what a container's log says of the last minutes; the time that this is from, in milliseconds.
+pub(super) async fn count(
+    engine: &Engine,
+    subject: &Subject,
+    now: Timestamp,
+    mut see: impl FnMut(Signal),
+) -> u64 {
+    let history = history(engine, subject, now).await;
+    for line in history.lines {
+        see(Signal::Log { container: subject.container.name.clone(), line });
+    }
+    history.millis
 }
 
 /// The last minutes of a container's log.
 #[derive(Debug, Default)]
-pub struct History {
+struct History {
     /// The lines, oldest first.
-    pub lines: Vec<String>,
+    lines: Vec<String>,
     /// The time that they are from, in milliseconds.
-    pub millis: u64,
+    millis: u64,
 }
 
 /// What a container's log says of the last ten minutes, or since the container runs.
-pub(super) async fn history(engine: &Engine, subject: &Subject, now: Timestamp) -> History {
+async fn history(engine: &Engine, subject: &Subject, now: Timestamp) -> History {
     let id = &subject.container.id;
     let begin = Timestamp(now.0 - HISTORY_MS);
     let since = i32::try_from(begin.0.div_euclid(1000)).unwrap_or(0);

@@ -3,7 +3,6 @@
 //! Invariant: every source of signals ends with the observation, however that ends. Engine events wake it up;
 //! nothing is slept through. It changes nothing and decides nothing.
 
-mod cgroup;
 mod checks;
 mod containers;
 mod health;
@@ -28,6 +27,7 @@ use mainstay_core::watch::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::clock::{elapsed_ms, millis};
 use crate::engine::Engine;
 use crate::functional::Asking;
 
@@ -166,12 +166,13 @@ async fn dependents(setup: &Setup<'_>) -> Vec<(Subject, Expected)> {
 
 fn expectation(setup: &Setup<'_>, patterns: Patterns) -> Expectation {
     let (plan, watching) = (setup.plan, setup.mode == Mode::Watch);
-    let millis = u64::try_from(setup.limit.as_millis()).unwrap_or(u64::MAX);
+    let millis = millis(setup.limit);
     Expectation {
         mode: setup.mode,
         containers: Vec::new(),
         inside: plan.probes.inside.is_some(),
         outside: plan.probes.outside.is_some(),
+        certificate_ms: plan.probes.outside.as_ref().and_then(|probe| probe.baseline_certificate_ms),
         neighbour: plan.probes.neighbour.is_some(),
         dependents: Vec::new(),
         checks: setup.checks.iter().map(|(expected, _)| expected.clone()).collect(),
@@ -193,7 +194,7 @@ async fn follow(
     interrupted: &dyn Fn() -> bool,
 ) -> End {
     let began = Instant::now();
-    let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let now = || elapsed_ms(began);
     let mut told = began;
     loop {
         match judge.judge(now()) {
@@ -251,8 +252,7 @@ fn compared(setup: &Setup<'_>, judge: &Judge, began: Instant) -> Vec<String> {
     if setup.mode == Mode::Start {
         return Vec::new();
     }
-    let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    table(&setup.before, &judge.sample(now)).iter().map(ToString::to_string).collect()
+    table(&setup.before, &judge.sample(elapsed_ms(began))).iter().map(ToString::to_string).collect()
 }
 
 /// Takes in what is still on its way.

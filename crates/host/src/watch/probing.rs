@@ -7,13 +7,13 @@
 use std::time::{Duration, Instant};
 
 use mainstay_core::plan::{InsideProbe, Limits, NeighbourProbe};
-use mainstay_core::watch::{Mode, Place, Signal};
+use mainstay_core::watch::{Mode, Place, Shown, Signal};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::Setup;
 use crate::engine::Engine;
-use crate::probes::{self, Answer, Outside};
+use crate::probes::{self, Answer, Certificate, Outside};
 
 /// Between two questions while a version comes up.
 const EAGER: Duration = Duration::from_millis(100);
@@ -48,8 +48,14 @@ async fn ask_again(question: Question, pace: Pace, sender: Sender<Signal>) {
         let asked = Instant::now();
         let place = question.place();
         let (good, signal) = match question.ask().await {
-            Ok(Answer { ok, took_ms: millis, detail, remark, .. }) => {
-                (ok, Signal::Probe { place, ok, millis, detail, remark })
+            Ok(Answer { ok, took_ms: millis, detail, remarks, certificate, .. }) => {
+                let shown = certificate.as_ref().map(shown).map(Signal::Certificate);
+                if let Some(signal) = shown
+                    && sender.send(signal).await.is_err()
+                {
+                    return;
+                }
+                (ok, Signal::Probe { place, ok, millis, detail, remarks })
             }
             Err(why) => (true, Signal::Unaskable { place, why }),
         };
@@ -59,6 +65,11 @@ async fn ask_again(question: Question, pace: Pace, sender: Sender<Signal>) {
         }
         tokio::time::sleep(next.saturating_sub(asked.elapsed()).max(EAGER)).await;
     }
+}
+
+fn shown(certificate: &Certificate) -> Shown {
+    let Certificate { not_after_ms: until_ms, days_left, .. } = *certificate;
+    Shown { until_ms, days_left, described: certificate.to_string() }
 }
 
 /// What is asked.

@@ -15,8 +15,8 @@ use mainstay_core::watch::{Mode, Reading, Signal};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
-use super::cgroup::Group;
 use super::{Setup, Subject};
+use crate::cgroup::{self, Group, Taken};
 use crate::engine::Engine;
 use crate::survey;
 
@@ -25,6 +25,8 @@ const SELDOM: Duration = Duration::from_secs(5);
 const OFTEN: Duration = Duration::from_millis(250);
 /// An engine that gives no figures within this time gives none.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Processor time is a rate over this time at the least: the kernel hands it out in pieces, by periods of usually 100 ms.
+const SPAN: Duration = Duration::from_secs(1);
 /// A limit that nobody set is the largest number that there is, or nearly.
 const NO_LIMIT: u64 = 1 << 50;
 
@@ -67,33 +69,17 @@ async fn usage(engine: Engine, subject: Subject, pause: Duration, sender: Sender
     }
 }
 
-/// What a container uses now, by its control group or by its engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// Bytes, without caches that can be given back.
-    pub memory: Option<u64>,
-    /// How much there is if it has no limit of its own: the host's.
-    pub memory_limit: Option<u64>,
-    /// Processor time since it was started.
-    pub cpu_nanos: Option<u64>,
-    /// The host's processors.
-    pub processors: Option<u32>,
-    pub pids: Option<u64>,
-    pub pids_limit: Option<u64>,
-}
-
-impl Taken {
-    fn by(stats: ContainerStatsResponse) -> Self {
-        let (memory, cpu) = (stats.memory_stats.unwrap_or_default(), stats.cpu_stats.unwrap_or_default());
-        let pids = stats.pids_stats.unwrap_or_default();
-        Self {
-            memory: survey::memory_used(&memory),
-            memory_limit: memory.limit,
-            cpu_nanos: cpu.cpu_usage.and_then(|usage| usage.total_usage),
-            processors: cpu.online_cpus,
-            pids: pids.current,
-            pids_limit: pids.limit,
-        }
+/// What an engine says that a container uses now.
+fn taken(stats: ContainerStatsResponse) -> Taken {
+    let (memory, cpu) = (stats.memory_stats.unwrap_or_default(), stats.cpu_stats.unwrap_or_default());
+    let pids = stats.pids_stats.unwrap_or_default();
+    Taken {
+        memory: survey::memory_used(&memory),
+        memory_limit: memory.limit,
+        cpu_nanos: cpu.cpu_usage.and_then(|usage| usage.total_usage),
+        processors: cpu.online_cpus,
+        pids: pids.current,
+        pids_limit: pids.limit,
     }
 }
 
@@ -128,12 +114,14 @@ impl Look {
     fn own(&self, id: &str) -> Option<(PathBuf, Group)> {
         let pid = self.container.as_ref()?.state.as_ref()?.pid.filter(|pid| *pid > 0)?;
         let process = PathBuf::from(format!("/proc/{pid}"));
-        let group = Group::of(&process, Path::new("/sys/fs/cgroup"), id)?;
-        Some((process, group))
+        Some((process.clone(), Group::of(&process, Path::new(cgroup::MOUNTED), id)?))
     }
 
     fn processor(&mut self, now: Instant, taken: &Taken, host: &HostConfig) -> Option<Reading> {
         let total = taken.cpu_nanos?;
+        if self.cpu.is_some_and(|(then, _)| now - then < SPAN) {
+            return None;
+        }
         let (then, before) = self.cpu.replace((now, total))?;
         let allowed = allowed_processors(host, taken.processors.unwrap_or(1));
         let spent = Duration::from_nanos(total.checked_sub(before)?).as_secs_f64();
@@ -147,7 +135,7 @@ impl Look {
 async fn ask(engine: &Engine, id: &str) -> Option<Taken> {
     let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
     let mut stream = std::pin::pin!(engine.docker().stats(id, Some(options)));
-    tokio::time::timeout(LIMIT, stream.next()).await.ok()??.ok().map(Taken::by)
+    tokio::time::timeout(LIMIT, stream.next()).await.ok()??.ok().map(taken)
 }
 
 /// The file descriptors of a process.
@@ -220,7 +208,7 @@ mod tests {
     use super::*;
 
     fn stats(text: serde_json::Value) -> Taken {
-        Taken::by(serde_json::from_value(text).unwrap())
+        taken(serde_json::from_value(text).unwrap())
     }
 
     #[test]
@@ -258,6 +246,8 @@ mod tests {
         let (mut look, begin) = (Look::default(), Instant::now());
         assert_eq!(look.processor(begin, &of(0), &host), None, "one reading is no rate");
         let used = look.processor(begin + Duration::from_secs(2), &of(800_000_000), &host).unwrap().used;
+        let soon = begin + Duration::from_millis(2_500);
+        assert_eq!(look.processor(soon, &of(900_000_000), &host), None, "too short to be a rate");
         assert_eq!(used, 800, "0.8 s of the 1 s that half a processor gives in 2 s");
         let quota = HostConfig { cpu_quota: Some(150_000), ..HostConfig::default() };
         assert_eq!(allowed_processors(&quota, 4).to_string(), "1.5");

@@ -12,13 +12,14 @@ use mainstay_core::baseline::Sample;
 use mainstay_core::plan::Plan;
 use mainstay_core::problem::Problem;
 use mainstay_core::time::Timestamp;
-use mainstay_core::watch::{Figures, Patterns, Place, Signal};
+use mainstay_core::watch::{Figures, Patterns, Place};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::probing::PATIENCE;
 use super::{QUEUE, Subject, logs, resources};
+use crate::clock::elapsed_ms;
 use crate::engine::Engine;
 use crate::probes::{self, Outside};
 
@@ -93,12 +94,10 @@ impl Sampling {
         }
         let mut over = 0;
         for subject in &self.subjects {
-            let history = logs::history(&self.engine, subject, now).await;
-            over = over.max(history.millis);
-            for line in history.lines {
-                let container = subject.container.name.clone();
-                lock(&self.figures).see(0, &Signal::Log { container, line });
-            }
+            let counted = logs::count(&self.engine, subject, now, |signal| {
+                lock(&self.figures).see(0, &signal);
+            });
+            over = over.max(counted.await);
         }
         lock(&self.figures).sample(over)
     }
@@ -151,7 +150,7 @@ impl Asker {
     /// An answer that came while our own work had begun says nothing.
     fn note(&self, place: Place, ok: bool, millis: u64) {
         if ok && self.quiet.load(Relaxed) {
-            lock(&self.figures).answered(elapsed(self.began), place, millis);
+            lock(&self.figures).answered(elapsed_ms(self.began), place, millis);
         }
     }
 }
@@ -162,10 +161,6 @@ async fn look(engine: Engine, subjects: Vec<Subject>, figures: Arc<Mutex<Figures
     resources::look_at(&mut sources, &engine, &subjects, LOOK, &sender);
     drop(sender);
     while let Some(signal) = receiver.recv().await {
-        lock(&figures).see(elapsed(began), &signal);
+        lock(&figures).see(elapsed_ms(began), &signal);
     }
-}
-
-fn elapsed(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,6 +9,7 @@ use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_host::discover::{self, Found};
 use mainstay_host::engine::Engine;
+use mainstay_host::functional::all_ended;
 use mainstay_host::plan::Wishes;
 use mainstay_host::steps::{now, vault_problem};
 use mainstay_runner::{Held, Lock, LockError};
@@ -70,10 +71,13 @@ impl App {
             Err(Problem::new("interrupted", "interrupted before anything was changed"))
         };
         self.runtime.block_on(async {
-            tokio::select! {
-                done = work => done,
+            let stopped = tokio::select! {
+                done = work => return done,
                 stopped = interrupted => stopped,
-            }
+            };
+            // What was being asked in a container is not left there.
+            all_ended().await;
+            stopped
         })
     }
 

@@ -303,6 +303,7 @@ impl CheckConfig {
             port: self.port,
             ca: self.ca.as_ref().map(|ca| directory.join(ca)),
             resolve: self.resolve,
+            resolver: None,
         }
     }
 

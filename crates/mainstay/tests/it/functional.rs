@@ -6,19 +6,19 @@ use crate::lab::process::Run;
 use crate::lab::{Lab, built, docker, eventually};
 
 /// A project in `mainstay.toml`'s words: `[[service.app.check]]` and its keys, for each check.
-fn configure(lab: &Lab, service: &str, checks: &[&str]) {
+pub fn configure(lab: &Lab, service: &str, checks: &[&str]) {
     let tables = checks.iter().map(|keys| format!("[[service.{service}.check]]\n{keys}\n\n"));
     lab.write("mainstay.toml", &tables.collect::<String>());
 }
 
-fn solo(checks: &[&str]) -> Lab {
+pub fn solo(checks: &[&str]) -> Lab {
     let lab = Lab::new("solo").up();
     configure(&lab, "app", checks);
     lab
 }
 
 /// Two versions of a shell script, told apart by `$V`: the tags of two releases of an image that has a shell.
-fn scripted(script: &str, checks: &[&str]) -> Lab {
+pub fn scripted(script: &str, checks: &[&str]) -> Lab {
     let text = "services:
   app:
     image: 127.0.0.1:5000/lab/postgres:${V}
@@ -49,11 +49,11 @@ fn failed(run: &Run) -> &Value {
     &run.ended()["conclusion"]["failure"]
 }
 
-fn observations(run: &Run, step: &str) -> String {
+pub fn observations(run: &Run, step: &str) -> String {
     run.fact(step)["observations"].to_string()
 }
 
-fn functional_findings(run: &Run) -> Vec<&Value> {
+pub fn functional_findings(run: &Run) -> Vec<&Value> {
     run.findings().into_iter().filter(|f| f["check"] == "functional").collect()
 }
 

@@ -12,6 +12,7 @@ mod copies;
 mod diagnosed;
 mod edits;
 mod functional;
+mod functional_around;
 mod functional_browser;
 mod interrupted;
 mod kept;

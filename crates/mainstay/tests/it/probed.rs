@@ -34,6 +34,22 @@ fn shop() -> (Lab, Vec<String>) {
     (lab, asked.map(str::to_owned).to_vec())
 }
 
+/// Makes a certificate for `name`, by an authority of its own or the one that is there.
+fn certify(directory: &Path, name: &str, days: u32) {
+    let mut made = std::process::Command::new(crate::lab::repository().join("lab/ca"));
+    made.arg(directory).arg(name).env("CA_DAYS", days.to_string());
+    crate::lab::process::bounded(made).success("lab/ca");
+}
+
+/// Has a shop's proxy show the certificate in a directory.
+fn show(lab: &Lab, from: &Path) {
+    let certs = lab.path("certs");
+    for name in ["server.pem", "server.key"].map(Path::new).into_iter().filter(|_| from != certs) {
+        std::fs::copy(from.join(name), certs.join(name)).unwrap();
+    }
+    docker(&["exec", &lab.container_id("proxy"), "nginx", "-s", "reload"]);
+}
+
 #[test]
 fn an_application_is_asked_from_the_place_of_its_proxy() {
     let (lab, mut asked) = shop();
@@ -87,21 +103,14 @@ fn a_certificate_that_goes_wrong_is_the_cause() {
     let args = lab.update_args("app", "1.1.0", &asked);
     let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
     until_watched(&mut running);
-    let other = lab.home().join("other");
-    let mut made = std::process::Command::new(crate::lab::repository().join("lab/ca"));
-    made.arg(&other).arg("elsewhere.lab.test");
-    crate::lab::process::bounded(made).success("lab/ca");
-    let (certs, own, proxy) = (lab.path("certs"), lab.home().join("own"), lab.container_id("proxy"));
+    let (certs, own) = (lab.path("certs"), lab.home().join("own"));
     std::fs::create_dir(&own).unwrap();
-    let show = |from: &Path| {
-        for name in ["server.pem", "server.key"] {
-            std::fs::copy(from.join(name), certs.join(name)).unwrap();
-        }
-        docker(&["exec", &proxy, "nginx", "-s", "reload"]);
-    };
     for name in ["server.pem", "server.key"] {
         std::fs::copy(certs.join(name), own.join(name)).unwrap();
     }
+    let other = lab.home().join("other");
+    certify(&other, "elsewhere.lab.test", 365);
+    let show = |from: &Path| show(&lab, from);
     show(&other);
     // It is the proxy's: the old version would have it as well, so it is put right meanwhile.
     running.until_started("stop");
@@ -110,6 +119,35 @@ fn a_certificate_that_goes_wrong_is_the_cause() {
     let evidence = run.ended()["conclusion"].to_string();
     assert!(evidence.contains("certificate"), "{run}");
     assert_eq!(run.tier(), "image-only", "inside it answers: {run}");
+}
+
+/// The proxy speaks HTTP/2 and shows a certificate for a year; while the new version is watched that is one for 5 days, and
+/// HTTP/1.1.
+#[test]
+fn a_certificate_that_ends_sooner_is_warned_of_and_a_lost_http2_is_a_remark() {
+    let (lab, asked) = shop();
+    let conf = "proxy/app.conf";
+    let http1 = lab.read(conf);
+    lab.write(conf, &http1.replace("listen 443 ssl;", "listen 443 ssl http2;"));
+    show(&lab, &lab.path("certs"));
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let args = lab.update_args("app", "1.1.0", &asked);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    until_watched(&mut running);
+    lab.write(conf, &http1);
+    certify(&lab.path("certs"), "app.lab.test", 5);
+    show(&lab, &lab.path("certs"));
+    let run = running.finish().expect(3);
+    assert_eq!(plan(&run)["probes"]["outside"]["baseline_http"], "HTTP/2", "{run}");
+    let verified = run.fact("verify-new")["observations"].to_string();
+    assert!(verified.contains("(HTTP/2, TLS 1.3)"), "{run}");
+    let watched = run.fact("watch")["observations"].to_string();
+    assert!(watched.contains("it speaks HTTP/1.1; before the update it spoke HTTP/2"), "{run}");
+    let warned: Vec<_> = run.findings().into_iter().filter(|f| f["check"] == "certificate").collect();
+    assert_eq!(warned.len(), 1, "{run}");
+    let message = warned[0]["message"].as_str().unwrap();
+    assert!(message.contains("expires in 4 days") || message.contains("expires in 5 days"), "{run}");
+    assert!(message.contains("earlier than the one that was shown before"), "{run}");
 }
 
 /// Two fixtures: `worker` needs `app`, and has its health from a file that the test makes.

@@ -9,14 +9,19 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::lab::process::Run;
-use crate::lab::{Lab, engine};
+use crate::lab::{Lab, docker, engine};
 use crate::refused::Small;
 
 /// A project with one service of this version, that answers.
 fn running(version: &str) -> Lab {
+    running_with(version, "")
+}
+
+/// The same with one more key of Compose's.
+fn running_with(version: &str, key: &str) -> Lab {
     let lab = Lab::new("solo");
     let text = lab.read("compose.yaml").replace("fixture:1.0.0", &format!("fixture:{version}"));
-    lab.write("compose.yaml", &text);
+    lab.write("compose.yaml", &text.replace("    mem_limit: 64m\n", &format!("    mem_limit: 64m\n{key}")));
     lab.up()
 }
 
@@ -65,6 +70,55 @@ fn a_memory_that_grows_and_levels_off_is_kept() {
         containers.values().next().unwrap()["memory"]["highest"].as_u64().unwrap()
     };
     assert!(memory("during") > memory("before") + (20 << 20), "{run}");
+}
+
+/// As little as a machine gives also where others want it.
+const A_TENTH: &str = "    cpus: 0.1\n";
+
+#[test]
+fn a_processor_that_is_busy_throughout_is_rolled_back_at_the_end() {
+    let lab = running_with("1.0.0", A_TENTH);
+    let before = lab.now();
+    let run = update(&lab, "1.1.0-burns-cpu", "20s").expect(4);
+    let words = rolled_back(&run, "version-cpu");
+    assert!(words.contains("used more than 80 % of its processor time throughout"), "{words}");
+    assert_eq!(run.tier(), "image-only", "processor time is no matter of the data");
+    lab.assert_as_before(&before);
+}
+
+#[test]
+fn a_burst_of_work_is_kept() {
+    let lab = running_with("1.0.0", A_TENTH);
+    let run = update(&lab, "1.1.0-cpu-burst-after-12", "30s").expect_kept();
+    let containers = figures(&run, "during")["containers"].as_object().unwrap();
+    let highest = containers.values().next().unwrap()["cpu"]["highest"].as_u64().unwrap();
+    assert!(highest > 500, "it was seen: {run}");
+}
+
+#[test]
+fn memory_that_is_nearly_used_up_throughout_is_rolled_back_at_the_end() {
+    let lab = running("1.0.0");
+    let before = lab.now();
+    let run = update(&lab, "1.1.0-holds-55", "8s").expect(4);
+    let words = rolled_back(&run, "version-memory");
+    assert!(words.contains("used more than 80 % of its memory throughout"), "{words}");
+    lab.assert_as_before(&before);
+}
+
+/// A signal that has a program read its files again excuses no crash that comes later; without a restart it stays down.
+#[test]
+fn a_crash_after_a_message_by_the_operator_is_a_crash() {
+    let lab = Lab::new("solo");
+    let text = lab.read("compose.yaml").replace("restart: unless-stopped", "restart: \"no\"");
+    lab.write("compose.yaml", &text);
+    let lab = lab.up();
+    let args = lab.update_args("app", "2.0.0-exit-after-5", &["--watch", "30s"]);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    running.until_started("watch");
+    docker(&["kill", "-s", "HUP", &lab.container_id("app")]);
+    let run = running.finish().expect(4);
+    assert_eq!(run.code_of_problem(), "version-exits", "{run}");
+    assert!(run.words().contains("exited with 1"), "{run}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Container, Diagnosis, Facts};
 use crate::diagnosis::telling_lines;
+use crate::exit_code;
 
 /// Lines that are shown.
 const LINES: usize = 3;
@@ -27,7 +28,9 @@ pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
         Some(root) => format!("{name} {times}, with {code}: {root}"),
         None => format!("{name} {times}, with {code}"),
     };
-    let diagnosis = Diagnosis::new(what).seen(format!("exit code {code}{}", meaning(code)));
+    let meaning = exit_code::meaning(code).map(|meaning| format!(": {meaning}")).unwrap_or_default();
+    let seen = format!("exit code {code}{meaning}");
+    let diagnosis = Diagnosis::new(what).seen(seen);
     let diagnosis = diagnosis.seen_all(lines.into_iter().map(|line| format!("{name}: {line}")));
     Some(if code == 0 {
         diagnosis.advise(
@@ -36,17 +39,4 @@ pub(super) fn run(facts: &Facts) -> Option<Diagnosis> {
     } else {
         diagnosis.advise(format!("see what came before: `docker logs --tail 100 {name}`"))
     })
-}
-
-fn meaning(code: i64) -> &'static str {
-    match code {
-        126 => " (the program may not be executed)",
-        127 => " (the program or a library is missing)",
-        132 => " (illegal instruction: built for a newer processor)",
-        134 => " (it aborted)",
-        135 | 138 => " (bus error)",
-        137 => " (it was killed)",
-        139 => " (segmentation fault)",
-        _ => "",
-    }
 }

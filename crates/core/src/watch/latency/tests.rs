@@ -13,7 +13,10 @@ fn answers(millis: impl Fn(u64) -> u64) -> Figures {
     let mut figures = Figures::new(Patterns::default(), Sample::default());
     for n in 0..120 {
         let (place, detail) = (Place::Inside, String::new());
-        figures.see(n * 5_000, &Signal::Probe { place, ok: true, detail, millis: millis(n), remark: None });
+        figures.see(
+            n * 5_000,
+            &Signal::Probe { place, ok: true, detail, millis: millis(n), remarks: Vec::new() },
+        );
     }
     figures
 }

@@ -1,6 +1,7 @@
 //! Functional checks in the verdict.
 
 use super::*;
+use crate::baseline::Measured;
 use crate::finding::Severity;
 use crate::functional::{Before, Bounds, Check, Judged, Kind};
 use crate::step::Step;
@@ -165,8 +166,23 @@ fn planned(figure: Option<Bounds>, kind: Kind) -> Check {
 }
 
 #[test]
+fn what_was_bad_just_before_the_cutover_decides_nothing() {
+    let check = planned(None, Kind::Http);
+    let measured = Measured { bad: vec!["rows".into()], ..Measured::default() };
+    let of = |step, measured: Option<&Measured>| {
+        ExpectedCheck::of(&check, step, None, measured).map(|e| e.required)
+    };
+    let nothing = Measured::default();
+    for step in [Step::VerifyNew, Step::Watch, Step::VerifyOld] {
+        assert_eq!(of(step, Some(&measured)), Some(false), "asked all the same");
+        assert_eq!(of(step, Some(&nothing)), Some(true));
+        assert_eq!(of(step, None), Some(true));
+    }
+}
+
+#[test]
 fn figures_decide_where_data_may_have_suffered_and_questions_are_for_the_new_version() {
-    let of = |check: &Check, step, tier| ExpectedCheck::of(check, step, tier).map(|e| e.required);
+    let of = |check: &Check, step, tier| ExpectedCheck::of(check, step, tier, None).map(|e| e.required);
     let plain = planned(Some(Bounds::default()), Kind::Command);
     assert_eq!(of(&plain, Step::VerifyNew, None), Some(true));
     assert_eq!(of(&plain, Step::Watch, None), None, "users write meanwhile");
