@@ -3,7 +3,7 @@
 //! A way back is a list of its own, not the forward steps undone in reverse: it is looked at before anything is
 //! stopped, the service stops before data moves, and the old files are back before the old container is made.
 
-use crate::plan::{Hooks, Kind, Plan, Quiesce};
+use crate::plan::{Hooks, Kind, Plan, Quiesce, ServicePlan};
 use crate::step::Step;
 use crate::verdict::Tier;
 
@@ -52,7 +52,8 @@ const RESTORE: &[Step] = &[
     Step::Document,
 ];
 
-const BACK_FILES: &[Step] = &[Step::Unpause, Step::RestoreFiles, Step::RunAfterBackup, Step::Document];
+const BACK_FILES: &[Step] =
+    &[Step::Unpause, Step::RestoreFiles, Step::RestoreTag, Step::RunAfterBackup, Step::Document];
 /// A backup or a restoration had stopped the service: its containers are still there, and the tag may mean another
 /// image by now.
 const BACK_STOPPED: &[Step] = &[Step::StartOld, Step::VerifyOld, Step::RunAfterBackup, Step::Document];
@@ -136,6 +137,11 @@ impl Standing {
             Step::Unpause => self.has_begun(Step::BackUpStill) && plan.still == Some(Quiesce::Pause),
             Step::RestoreFiles if matches!(self.course, Course::Back { tier: Tier::Files, .. }) => {
                 self.has_begun(Step::EditFiles)
+            }
+            // The pull has moved it, and the next `up -d` would bring the new version.
+            Step::RestoreTag if matches!(self.course, Course::Back { tier: Tier::Files, .. }) => {
+                let same_tag = |s: &ServicePlan| s.from.reference == s.to.reference;
+                self.has_begun(Step::PullImage) && plan.unit.services.iter().any(same_tag)
             }
             _ => true,
         }

@@ -16,6 +16,7 @@ mod rate;
 mod reach;
 mod still;
 mod trouble;
+mod way_back;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -106,6 +107,7 @@ impl Host {
             Step::RunBeforeBackup | Step::RunBeforeCutover => self.run_before(permit, context),
             Step::RunAfterBackup => self.run_after(permit, context),
             Step::BackUpStill => self.back_up_still(permit, context),
+            Step::ConfirmWayBack => self.confirm_way_back(context),
             Step::Unpause => self.unpause(),
             Step::PullImage => self.pull_image(context),
             Step::EditFiles => self.edit_files(context),
