@@ -40,7 +40,7 @@ impl Deed {
 impl World {
     /// Somebody does it. Whether it made a difference; an interruption is no matter of the world.
     pub fn suffer(&mut self, deed: Deed) -> bool {
-        let before = self.clone();
+        let before = *self;
         match deed {
             Deed::Remove => (self.old, self.new) = (None, None),
             Deed::Stop => self.each_container().for_each(|c| (c.running, c.paused) = (false, false)),
@@ -49,10 +49,12 @@ impl World {
                 self.start_by_hand(version);
             }
             Deed::Up => self.up(),
-            Deed::Prune => {
-                self.old_image &= self.old.is_some();
-                self.new_image &= self.new.is_some();
+            Deed::Prune if self.old_image && self.old.is_none() => {
+                self.old_image = false;
+                self.old_image_pruned += 1;
+                return true;
             }
+            Deed::Prune => self.new_image &= self.new.is_some(),
             Deed::EditFile if !self.service.moved_tag => self.file = File::Foreign(self.file.names()),
             Deed::TouchVolume => self.data.touched = true,
             Deed::EditFile | Deed::Interrupt => {}

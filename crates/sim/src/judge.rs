@@ -101,10 +101,10 @@ fn kept(plan: &Plan, world: &World, quiet: bool) -> Result<(), Broken> {
     }
 }
 
-/// One thing that goes wrong on the way forward of an update or a backup needs nobody; and nothing goes wrong by
-/// itself.
+/// One thing that goes wrong on the way forward of an update or a backup needs nobody, also if the old image was
+/// pruned meanwhile; and nothing goes wrong by itself.
 fn patience(plan: &Plan, world: &World, conclusion: &Conclusion, suffered: Suffered) -> Result<(), Broken> {
-    if suffered.deeds > 0 {
+    if suffered.deeds > world.old_image_pruned {
         return Ok(());
     }
     let wrong = suffered.faults + u8::from(world.service.never_starts);

@@ -25,4 +25,4 @@ pub use scenario::{Scenario, scenarios};
 pub use search::{Budget, Counterexample, Explored, Happening, explore};
 pub use simulated::{Chances, Crash, SimWorld, live};
 pub use twist::{MISTAKES, Mistake, Twist};
-pub use world::{Care, Container, Content, Data, File, Service, Snapshot, Version, World};
+pub use world::{Care, Container, Content, Data, File, Repository, Service, Snapshot, Version, World};

@@ -44,6 +44,8 @@ pub struct Explored {
     pub states: u64,
     /// Transitions taken.
     pub transitions: u64,
+    /// Happenings on the longest path.
+    pub longest: usize,
     /// Ends of paths, by the word of their verdict.
     pub ends: BTreeMap<&'static str, u64>,
 }
@@ -158,6 +160,7 @@ impl Search<'_> {
     fn follow(&mut self, happening: Happening, node: &Node) -> Result<(), Broken> {
         self.explored.transitions += 1;
         self.path.push(happening);
+        self.explored.longest = self.explored.longest.max(self.path.len());
         self.visit(node)?;
         self.path.pop();
         Ok(())

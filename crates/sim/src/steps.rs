@@ -9,7 +9,7 @@ use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::{Cause, DataDoubt, Tier};
 
-use crate::world::{Container, Content, Data, File, Snapshot, Version, World};
+use crate::world::{Container, Content, Data, File, Repository, Snapshot, Version, World};
 
 /// Why a step went no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl World {
         self.repository.insert(snapshot);
         if self.care.reads_back {
             moves.next()?;
-            self.repository.remove(&snapshot);
+            self.repository.remove(snapshot);
             snapshot.verified = true;
             self.repository.insert(snapshot);
         }
@@ -309,6 +309,7 @@ impl World {
         if self.care.sees_strangers_start && self.new.is_some_and(started) {
             return Err(FOREIGN);
         }
+        self.restore_tag(moves)?; // somebody may have pruned the image since
         self.create(Version::Old, moves)
     }
 
@@ -403,40 +404,18 @@ fn targets(act: Act<'_>) -> Vec<Snapshot> {
 }
 
 fn named(records: &[BackupRecord]) -> impl Iterator<Item = Snapshot> {
-    records.iter().filter_map(|record| snapshot_of(&record.snapshot))
+    records.iter().filter_map(|record| Repository::snapshot(record.snapshot.parse().ok()?))
 }
-
-const TAKEN_BY: [Step; 4] = [Step::BackUpLive, Step::BackUpStill, Step::BackUpCutover, Step::BackUpSafety];
-const CONTENTS: [Content; 7] = [
-    Content::Early,
-    Content::Old,
-    Content::OldUsed,
-    Content::New,
-    Content::NewUsed,
-    Content::Mixed,
-    Content::HalfBack,
-];
 
 /// What the journal says of a snapshot: its id says what it is, so that equal worlds have equal journals.
 pub(crate) fn record(snapshot: Snapshot) -> BackupRecord {
-    let at = |found: Option<usize>| found.unwrap_or(9);
-    let step = at(TAKEN_BY.iter().position(|s| *s == snapshot.step));
-    let content = at(CONTENTS.iter().position(|c| *c == snapshot.data.content));
-    let (touched, verified) = (u8::from(snapshot.data.touched), u8::from(snapshot.verified));
     BackupRecord {
         mount: "data".into(),
-        snapshot: format!("{step}{content}{touched}{verified}"),
+        snapshot: Repository::number(snapshot).to_string(),
         files: 1,
         bytes: 1,
         added_bytes: 1,
         changed_while_reading: 0,
         manifest: String::new(),
     }
-}
-
-fn snapshot_of(id: &str) -> Option<Snapshot> {
-    let digits: Vec<usize> = id.bytes().map(|b| usize::from(b.wrapping_sub(b'0'))).collect();
-    let [step, content, touched, verified] = digits[..] else { return None };
-    let data = Data { content: *CONTENTS.get(content)?, touched: touched == 1 };
-    Some(Snapshot { step: *TAKEN_BY.get(step)?, data, verified: verified == 1 })
 }

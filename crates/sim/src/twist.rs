@@ -42,8 +42,15 @@ impl Twist {
                 Some(fact) => return Ok(done(fact.clone())),
                 None => step,
             },
-            Self::Swaps(one, other) if step == one => other,
-            Self::Swaps(one, other) if step == other => one,
+            Self::Swaps(one, other) if [one, other].iter().all(|s| state.steps(plan).contains(s)) => {
+                if step == one {
+                    other
+                } else if step == other {
+                    one
+                } else {
+                    step
+                }
+            }
             _ => step,
         };
         let performed = world.perform(plan, state, effect, again, fate)?;
@@ -106,9 +113,9 @@ pub const MISTAKES: &[Mistake] = &[
     by("a new version that can't be verified is kept", Twist::Believes(Step::VerifyNew)),
     by("a new version that went bad is kept", Twist::Believes(Step::Watch)),
     by("an old version that doesn't work is called verified", Twist::Believes(Step::VerifyOld)),
-    by("a start of the old version is believed", Twist::Believes(Step::StartOld)),
     careless("a foreign edit is overwritten", Care { respects_files: false, ..Care::FULL }),
     careless("a start by somebody else isn't noticed", Care { sees_strangers_start: false, ..Care::FULL }),
+    careless("a pruned image isn't pulled again", Care { pulls_old_image: false, ..Care::FULL }),
     careless("a removed container works", Care { sees_missing_containers: false, ..Care::FULL }),
     by("the service is stopped without a look at the way back", Twist::Skips(Step::ConfirmWayBack)),
     by("a pause is forgotten", Twist::Skips(Step::Unpause)),

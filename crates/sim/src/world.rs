@@ -3,8 +3,6 @@
 //! What is kept is only what a step of the real world could see or change; what a step does with it is in
 //! `steps`, what others do in `deeds`, what has to hold at the end in `judge`.
 
-use std::collections::BTreeSet;
-
 use mainstay_core::step::Step;
 
 /// A version of the service.
@@ -111,6 +109,52 @@ pub struct Snapshot {
     pub verified: bool,
 }
 
+/// The snapshots of a repository, each of which is there or not: one bit for each that there can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Repository(u128);
+
+impl Repository {
+    const STEPS: [Step; 4] = [Step::BackUpLive, Step::BackUpStill, Step::BackUpCutover, Step::BackUpSafety];
+    const CONTENTS: [Content; 7] = [
+        Content::Early,
+        Content::Old,
+        Content::OldUsed,
+        Content::New,
+        Content::NewUsed,
+        Content::Mixed,
+        Content::HalfBack,
+    ];
+
+    /// The number of a snapshot, below 128.
+    pub(crate) fn number(snapshot: Snapshot) -> usize {
+        let at = |found: Option<usize>| found.unwrap_or_default();
+        let step = at(Self::STEPS.iter().position(|s| *s == snapshot.step));
+        let content = at(Self::CONTENTS.iter().position(|c| *c == snapshot.data.content));
+        let flags = usize::from(snapshot.data.touched) * 2 + usize::from(snapshot.verified);
+        (step * 7 + content) * 4 + flags
+    }
+
+    /// The snapshot with a number, if there can be one.
+    pub(crate) fn snapshot(number: usize) -> Option<Snapshot> {
+        let (step, content, flags) = (number / 28, number / 4 % 7, number % 4);
+        let data = Data { content: Self::CONTENTS[content], touched: flags / 2 == 1 };
+        Some(Snapshot { step: *Self::STEPS.get(step)?, data, verified: flags % 2 == 1 })
+    }
+
+    pub(crate) fn insert(&mut self, snapshot: Snapshot) {
+        self.0 |= 1 << Self::number(snapshot);
+    }
+
+    pub(crate) fn remove(&mut self, snapshot: Snapshot) {
+        self.0 &= !(1 << Self::number(snapshot));
+    }
+
+    /// What is there.
+    pub fn iter(self) -> impl Iterator<Item = Snapshot> {
+        (0..112).filter(move |number| self.0 >> number & 1 == 1).filter_map(Self::snapshot)
+    }
+}
+
 /// How the two versions behave, and what makes the update one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a dimension of its own")]
@@ -168,7 +212,7 @@ impl Care {
 }
 
 /// One service, its file, its data, and the repository.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "what is there, and what is not")]
 pub struct World {
     /// What the operator's file says.
@@ -186,7 +230,7 @@ pub struct World {
     /// What the volume holds.
     pub data: Data,
     /// What the repository holds.
-    pub repository: BTreeSet<Snapshot>,
+    pub repository: Repository,
     /// How the versions behave.
     pub service: Service,
     /// What the steps are careful about.
@@ -201,7 +245,9 @@ pub struct World {
     pub after_failed: bool,
     /// Whether the way back was looked at.
     pub way_back_seen: bool,
-    /// Whether somebody else did something.
+    /// How often somebody pruned the old image: that has to be borne.
+    pub old_image_pruned: u8,
+    /// Whether somebody else did something more.
     pub interfered: bool,
     /// Whether somebody else did something since the service was last found good.
     pub disturbed: bool,
@@ -219,7 +265,7 @@ impl World {
             old_image: true,
             new_image: false,
             data: Data::of(Content::Early),
-            repository: BTreeSet::new(),
+            repository: Repository::default(),
             service,
             care: Care::FULL,
             late: None,
@@ -227,6 +273,7 @@ impl World {
             new_was_good: false,
             after_failed: false,
             way_back_seen: false,
+            old_image_pruned: 0,
             interfered: false,
             disturbed: false,
         }
@@ -235,16 +282,17 @@ impl World {
     /// A service that an earlier update left on the new version; the repository has the data from its cutover.
     #[must_use]
     pub fn updated(service: Service) -> Self {
-        Self {
+        let mut world = Self {
             file: File::After,
             tag: Version::New,
             old: None,
             new: Some(Container::PLANNED),
             new_image: true,
             data: Data::of(if service.migrates { Content::NewUsed } else { Content::OldUsed }),
-            repository: BTreeSet::from([cutover()]),
             ..Self::new(service)
-        }
+        };
+        world.repository.insert(cutover());
+        world
     }
 
     /// The same service, with a backup to restore.

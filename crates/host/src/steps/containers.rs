@@ -48,6 +48,7 @@ impl Host {
         let never_ran = matches!(context.state.turned_back(), Some((Tier::NeverStarted, _)));
         let rests = new_version_rests(&self.engine, context.plan, never_ran);
         self.runtime.block_on(rests).map_err(engine_step)?;
+        self.restore_tag(context)?; // somebody may have pruned the image since
         let create = create(&self.engine, context.plan);
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
