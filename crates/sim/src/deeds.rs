@@ -41,6 +41,7 @@ impl World {
     /// Somebody does it. Whether it made a difference; an interruption is no matter of the world.
     pub fn suffer(&mut self, deed: Deed) -> bool {
         let before = *self;
+        let ran = self.new.is_some_and(|c| c.ever_ran && !c.planned);
         match deed {
             Deed::Remove => (self.old, self.new) = (None, None),
             Deed::Stop => self.each_container().for_each(|c| (c.running, c.paused) = (false, false)),
@@ -62,6 +63,7 @@ impl World {
         let changed = *self != before;
         if changed {
             (self.interfered, self.disturbed) = (true, true);
+            self.evidence_gone |= ran && !self.new.is_some_and(|c| c.ever_ran);
         }
         changed
     }

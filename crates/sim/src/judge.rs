@@ -10,7 +10,7 @@ use crate::world::{Container, Content, File, Version, World};
 /// What happened to a run until it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Suffered {
-    /// Steps that failed without the world being to blame.
+    /// Steps that failed without the world being to blame, and those that were given up after a crash.
     pub faults: u8,
     /// Deeds of others, interruptions included.
     pub deeds: u8,

@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _};
 
 use mainstay_core::event::{Entry, Event, Outcome};
-use mainstay_core::plan::Plan;
+use mainstay_core::plan::{Kind, Plan};
 use mainstay_core::state::{Next, RunState};
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
+use mainstay_core::verdict::Cause;
 
 use crate::deeds::Deed;
-use crate::fate::{Broken, Fate, Performed, causes};
+use crate::fate::{Broken, Fate, Performed, causes, failed};
 use crate::judge::{Suffered, judge};
 use crate::twist::Twist;
 use crate::world::World;
@@ -55,6 +56,8 @@ pub struct Explored {
 pub enum Happening {
     /// A step was performed, or tried.
     Step(Step, Fate),
+    /// The process died in a step, and whoever resumed the run had it turn back.
+    TurnedBack(Step),
     /// Somebody else did something.
     Deed(Deed),
 }
@@ -145,8 +148,9 @@ impl Search<'_> {
             Next::Do(step) => self.step(node, step)?,
             Next::Close(conclusion) => {
                 *self.explored.ends.entry(conclusion.word()).or_default() += 1;
+                let turned = self.path.iter().filter(|h| matches!(h, Happening::TurnedBack(_))).count();
                 let suffered = Suffered {
-                    faults: self.budget.faults - node.left.faults,
+                    faults: self.budget.faults - node.left.faults + u8::try_from(turned).unwrap_or(u8::MAX),
                     deeds: self.budget.deeds - node.left.deeds,
                 };
                 judge(self.plan, &node.world, &conclusion, suffered)?;
@@ -232,13 +236,31 @@ impl Search<'_> {
         self.path.pop();
         match outcome {
             None if self.twist == Twist::ForgetsBegun && !again => after.state = node.state.clone(),
-            None => {}
+            None => {
+                if let Some(event) = cut_off(&after.state, self.plan, step) {
+                    let mut safe = after.clone();
+                    append(&mut safe.state, self.plan, event)?;
+                    self.follow(Happening::TurnedBack(step), &safe)?;
+                }
+            }
             Some(Outcome::Failed { .. }) if self.twist == Twist::TriesForEver(step) => {}
             Some(outcome) => append(&mut after.state, self.plan, Event::StepEnded { step, outcome })?,
         }
         self.follow(Happening::Step(step, fate), &after)?;
         Ok(cut)
     }
+}
+
+/// A run that was cut off may also be resumed by turning back, without another look at the step in doubt.
+fn cut_off(state: &RunState, plan: &Plan, step: Step) -> Option<Event> {
+    let forward = state.turned_back().is_none() && !state.interrupted();
+    let verified = state.fact(Step::VerifyNew).is_some();
+    // A command in a container may still run, and only its own step can end it.
+    let command = matches!(step, Step::RunBeforeBackup | Step::RunAfterBackup | Step::RunBeforeCutover);
+    if plan.kind != Kind::Update || !forward || verified || command || step == Step::Document {
+        return None;
+    }
+    Some(Event::StepEnded { step, outcome: failed(Cause::Interrupted) })
 }
 
 fn append(state: &mut RunState, plan: &Plan, event: Event) -> Result<(), Broken> {

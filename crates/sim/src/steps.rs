@@ -75,7 +75,7 @@ impl World {
             Step::PullImage => self.pull(moves),
             Step::EditFiles => self.edit_files(moves),
             Step::TakeBaseline => self.measure(),
-            Step::CreateContainers => self.create(Version::New, moves),
+            Step::CreateContainers => self.create_containers(act, moves),
             Step::RecreateOld => self.recreate_old(act, moves),
             Step::StartNew | Step::StartOld => self.start(act, moves),
             Step::VerifyNew | Step::VerifyOld | Step::Watch => self.look_at_version(act.step),
@@ -194,6 +194,14 @@ impl World {
         Ok(Fact::Measured { measured: Box::default() })
     }
 
+    fn create_containers(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
+        let same = self.containers().all(|c| c.planned) && self.containers().count() == 1;
+        if !act.again && !same && self.care.sees_strangers_start {
+            return Err(FOREIGN);
+        }
+        self.create(Version::New, moves)
+    }
+
     /// As Compose does it: the new container beside the old one, which is then stopped and removed.
     fn create(&mut self, version: Version, moves: &mut Moves) -> Done {
         let (file, image) = match version {
@@ -263,11 +271,12 @@ impl World {
         let taken = |step| named(act.state.backups(step)).filter(|s| s.verified).any(|s| s.data.content == content);
         if version == Version::New && act.step == Step::StartNew && !container.ever_ran {
             let old = targets(act).iter().any(|t| t.verified && t.data.is_old() && t.data.content == content);
-            law(old, "law 1: the new version is started without a backup of the data that it finds")?;
+            law(old || self.evidence_gone, "law 1: the new version is started without a backup of the data that it finds")?;
         }
         if version == Version::Old && act.step == Step::StartOld && !container.ever_ran {
             let harmless = matches!(content, Content::Early | Content::Old | Content::OldUsed | Content::HalfBack);
-            law(harmless || taken(Step::BackUpSafety), "law 3: the old version gets the only copy of newer data")?;
+            let kept = harmless || taken(Step::BackUpSafety) || self.evidence_gone;
+            law(kept, "law 3: the old version gets the only copy of newer data")?;
         }
         Ok(())
     }

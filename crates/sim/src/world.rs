@@ -249,6 +249,8 @@ pub struct World {
     pub old_image_pruned: u8,
     /// Whether somebody else did something more.
     pub interfered: bool,
+    /// Whether somebody started the new version, and then removed its container: nothing tells that it ever ran.
+    pub evidence_gone: bool,
     /// Whether somebody else did something since the service was last found good.
     pub disturbed: bool,
 }
@@ -275,6 +277,7 @@ impl World {
             way_back_seen: false,
             old_image_pruned: 0,
             interfered: false,
+            evidence_gone: false,
             disturbed: false,
         }
     }

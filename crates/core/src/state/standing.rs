@@ -38,7 +38,7 @@ pub struct Standing {
     pub(super) running: Option<Step>,
     pub(super) interrupted: bool,
     pub(super) warnings: bool,
-    new_version_verified: bool,
+    pub(super) new_version_verified: bool,
     /// A backup was begun, and what its services want done after one has not been done since.
     pub(super) after_owed: bool,
     /// Whether there are backups to which the data can be put back.

@@ -8,8 +8,9 @@ use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::{Cause, Failure, Tier};
-use mainstay_runner::Context;
+use mainstay_runner::{Context, Permit};
 
+use super::configuration::same_containers;
 use super::trouble::{bad_version, engine_step};
 use super::way_back::{ever_ran, files_are, new_version_rests};
 use super::{Done, Host};
@@ -27,10 +28,15 @@ const METER_LIMIT: Duration = Duration::from_secs(1);
 
 impl Host {
     /// Has Compose create the new containers; it stops and removes the old ones. The downtime begins. Files that
-    /// somebody else changed since they were edited are nothing to create from.
-    pub(super) fn create_containers(&mut self, context: &mut Context<'_>) -> Done {
+    /// somebody else changed since they were edited are nothing to create from, nor are other containers than those
+    /// of the plan any to replace.
+    pub(super) fn create_containers(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         files_are(&context.plan.edits, |edit, found| found.as_ref() == Some(&edit.after))
             .map_err(engine_step)?;
+        if !permit.again() {
+            let same = same_containers(&self.engine, context.plan);
+            self.runtime.block_on(same).map_err(engine_step)?;
+        }
         self.measure(context.plan);
         let create = create(&self.engine, context.plan);
         let containers = self.runtime.block_on(create).map_err(engine_step)?;

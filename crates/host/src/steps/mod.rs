@@ -112,7 +112,7 @@ impl Host {
             Step::PullImage => self.pull_image(context),
             Step::EditFiles => self.edit_files(context),
             Step::TakeBaseline => self.take_baseline(context),
-            Step::CreateContainers => self.create_containers(context),
+            Step::CreateContainers => self.create_containers(permit, context),
             Step::StartNew | Step::StartOld => self.start_containers(context),
             Step::VerifyNew | Step::VerifyOld => self.verify(permit.step(), context),
             Step::Watch => self.watch(context),

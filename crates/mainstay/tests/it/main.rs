@@ -16,6 +16,7 @@ mod functional_browser;
 mod interrupted;
 mod kept;
 mod lab;
+mod meddled;
 mod places;
 mod probed;
 mod quiesce;
