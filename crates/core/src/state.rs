@@ -57,13 +57,7 @@ impl RunState {
     /// The state after [`Event::RunStarted`].
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        Self {
-            seq: 1,
-            standing: Standing::new(plan),
-            facts: Vec::new(),
-            began_at: None,
-            timings: Vec::new(),
-        }
+        Self { seq: 1, standing: Standing::new(plan), facts: Vec::new(), began_at: None, timings: Vec::new() }
     }
 
     /// Folds a whole journal, whose first entry must be [`Event::RunStarted`].

@@ -99,7 +99,11 @@ impl World {
 
     fn fail(&mut self, act: Act<'_>, after: u8, cause: Cause) -> Result<Performed, Broken> {
         let performed = self.limited(act, Some(after))?;
-        if act.step == Step::BackUpStill && act.plan.still == Some(Quiesce::Pause) && performed.cut && after < 3 {
+        if act.step == Step::BackUpStill
+            && act.plan.still == Some(Quiesce::Pause)
+            && performed.cut
+            && after < 3
+        {
             // Whatever became of the backup, the step lets go on; the last move is just that, and failed.
             self.each_container().for_each(|c| c.paused = false);
         }

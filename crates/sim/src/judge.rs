@@ -48,7 +48,10 @@ fn truth(plan: &Plan, world: &World, conclusion: &Conclusion) -> Result<(), Brok
         Conclusion::Kept { .. } => kept(plan, world, quiet),
         Conclusion::AsBefore { .. } => {
             must(world.file != File::After, "as before, and the file is not")?;
-            must(!calm || world.tag == Version::Old || !world.service.moved_tag, "as before, and the tag is not")?;
+            must(
+                !calm || world.tag == Version::Old || !world.service.moved_tag,
+                "as before, and the tag is not",
+            )?;
             let same = world.old.is_some_and(|c| c.planned && c.running) && world.new.is_none();
             must(!calm || same, "as before, and the container is not")?;
             must(!calm || world.data.is_old() || !changes_version, "as before, and the data is not")
@@ -58,10 +61,16 @@ fn truth(plan: &Plan, world: &World, conclusion: &Conclusion) -> Result<(), Brok
             if !changes_version {
                 return Ok(());
             }
-            must(!quiet || world.runs() == Some(Version::Old), "rolled back, and the old version doesn't run")?;
+            must(
+                !quiet || world.runs() == Some(Version::Old),
+                "rolled back, and the old version doesn't run",
+            )?;
             must(!quiet || world.verified == Some(Version::Old), "rolled back, and not verified")?;
             must(world.file != File::After, "rolled back, and the file is not")?;
-            must(!calm || world.tag == Version::Old || !world.service.moved_tag, "rolled back, the tag is not")?;
+            must(
+                !calm || world.tag == Version::Old || !world.service.moved_tag,
+                "rolled back, the tag is not",
+            )?;
             let unrelated = failure.cause == Cause::Version(DataDoubt::Unrelated);
             let data_may_stay = plan.kind != Kind::Update || (world.new_was_good && unrelated);
             match tier {
@@ -86,7 +95,10 @@ fn kept(plan: &Plan, world: &World, quiet: bool) -> Result<(), Broken> {
         Kind::Update => {
             must(!quiet || world.runs() == Some(Version::New), "kept, and the new version doesn't run")?;
             must(!quiet || world.verified == Some(Version::New), "kept, and not verified")?;
-            must(world.interfered || world.service.moved_tag || world.file == File::After, "kept, the file is not")
+            must(
+                world.interfered || world.service.moved_tag || world.file == File::After,
+                "kept, the file is not",
+            )
         }
         Kind::Backup => {
             let step = if plan.still.is_some() { Step::BackUpStill } else { Step::BackUpLive };

@@ -75,7 +75,12 @@ pub struct Counterexample {
 ///
 /// # Errors
 /// The first path on which a law is broken.
-pub fn explore(plan: &Plan, world: World, budget: Budget, twist: Twist) -> Result<Explored, Box<Counterexample>> {
+pub fn explore(
+    plan: &Plan,
+    world: World,
+    budget: Budget,
+    twist: Twist,
+) -> Result<Explored, Box<Counterexample>> {
     let mut search = Search {
         plan,
         budget,

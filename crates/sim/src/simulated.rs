@@ -146,7 +146,8 @@ pub fn live(plan: &Plan, world: World, chances: Chances) -> Result<(Conclusion, 
     let mut journal = Journal::open(":memory:".as_ref()).map_err(|e| Broken(e.to_string()))?;
     journal.start("run", plan, Timestamp(0)).map_err(|e| Broken(e.to_string()))?;
     for _ in 0..200 {
-        let driven = catch_unwind(AssertUnwindSafe(|| drive(&mut journal, "run", &mut simulated, &mut Quiet)));
+        let driven =
+            catch_unwind(AssertUnwindSafe(|| drive(&mut journal, "run", &mut simulated, &mut Quiet)));
         match driven {
             Ok(Ok(conclusion)) => {
                 if let Some(broken) = simulated.broken {

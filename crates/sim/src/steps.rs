@@ -3,13 +3,18 @@
 //!
 //! The laws are looked at with every move, not only at the end.
 
-use mainstay_core::event::{BackupRecord, Fact};
-use mainstay_core::plan::{Kind, Plan, Quiesce};
+use mainstay_core::event::Fact;
+use mainstay_core::plan::{Kind, Plan};
 use mainstay_core::state::RunState;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::{Cause, DataDoubt, Tier};
 
-use crate::world::{Container, Content, Data, File, Repository, Snapshot, Version, World};
+mod data;
+
+pub(crate) use data::record;
+use data::{named, targets};
+
+use crate::world::{Container, Content, File, Version, World};
 
 /// Why a step went no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +70,9 @@ impl World {
             Step::Confirm => self.confirm(act.plan),
             Step::KeepImage if !self.old_image => Err(UNABLE),
             Step::SaveConfiguration if !self.containers().any(|c| c.planned) => Err(UNABLE),
-            Step::KeepImage | Step::SaveConfiguration | Step::Document => moves.next().map(|()| Fact::Nothing),
+            Step::KeepImage | Step::SaveConfiguration | Step::Document => {
+                moves.next().map(|()| Fact::Nothing)
+            }
             Step::RunBeforeBackup | Step::RunBeforeCutover | Step::RunAfterBackup => {
                 self.run_hooks(act.step, moves)
             }
@@ -105,55 +112,6 @@ impl World {
         container.prepared = step != Step::RunAfterBackup;
         law(interfered || !newer, "a command is run in a container that is not the old one")?;
         Ok(Fact::Nothing)
-    }
-
-    fn back_up(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
-        match act.step {
-            Step::BackUpCutover if self.care.sees_strangers_start => {
-                if self.containers().any(|c| c.running) || self.new_version_ran() {
-                    return Err(FOREIGN);
-                }
-            }
-            Step::BackUpSafety => self.let_nothing_run(moves)?,
-            _ => {}
-        }
-        let live = act.step == Step::BackUpLive;
-        law(live || self.interfered || !self.writes(), "a backup of data that is being written")?;
-        let mut snapshot = Snapshot { step: act.step, data: self.data, verified: false };
-        moves.next()?;
-        self.repository.insert(snapshot);
-        if self.care.reads_back {
-            moves.next()?;
-            self.repository.remove(snapshot);
-            snapshot.verified = true;
-            self.repository.insert(snapshot);
-        }
-        if live && self.runs() == Some(Version::Old) && self.data.content == Content::Early {
-            self.data.content = Content::Old; // users go on
-        }
-        let targets = targets(act);
-        let changed = match act.step {
-            Step::BackUpSafety if !self.care.compares => Some(false),
-            Step::BackUpSafety if !targets.is_empty() => Some(targets.iter().any(|t| t.data != self.data)),
-            _ => None,
-        };
-        Ok(Fact::BackedUp { backups: vec![record(snapshot)], changed_since_cutover: changed })
-    }
-
-    fn back_up_still(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
-        if act.plan.still != Some(Quiesce::Pause) {
-            self.let_nothing_run(moves)?;
-            return self.back_up(act, moves);
-        }
-        if !act.again && self.containers().any(|c| c.paused) {
-            return Err(FOREIGN);
-        }
-        moves.next()?;
-        self.each_container().filter(|c| c.running).for_each(|c| c.paused = true);
-        let fact = self.back_up(act, moves)?;
-        moves.next()?;
-        self.each_container().for_each(|c| c.paused = false);
-        Ok(fact)
     }
 
     fn unpause(&mut self, moves: &mut Moves) -> Done {
@@ -268,13 +226,18 @@ impl World {
     fn may_start(&self, act: Act<'_>, version: Version, container: Container) -> Result<(), Halt> {
         let content = self.data.content;
         law(content != Content::HalfBack || self.data.touched, "a version is started on half of its data")?;
-        let taken = |step| named(act.state.backups(step)).filter(|s| s.verified).any(|s| s.data.content == content);
+        let taken =
+            |step| named(act.state.backups(step)).filter(|s| s.verified).any(|s| s.data.content == content);
         if version == Version::New && act.step == Step::StartNew && !container.ever_ran {
             let old = targets(act).iter().any(|t| t.verified && t.data.is_old() && t.data.content == content);
-            law(old || self.evidence_gone, "law 1: the new version is started without a backup of the data that it finds")?;
+            law(
+                old || self.evidence_gone,
+                "law 1: the new version is started without a backup of the data that it finds",
+            )?;
         }
         if version == Version::Old && act.step == Step::StartOld && !container.ever_ran {
-            let harmless = matches!(content, Content::Early | Content::Old | Content::OldUsed | Content::HalfBack);
+            let harmless =
+                matches!(content, Content::Early | Content::Old | Content::OldUsed | Content::HalfBack);
             let kept = harmless || taken(Step::BackUpSafety) || self.evidence_gone;
             law(kept, "law 3: the old version gets the only copy of newer data")?;
         }
@@ -352,14 +315,6 @@ impl World {
         Ok(Fact::Nothing)
     }
 
-    fn let_nothing_run(&mut self, moves: &mut Moves) -> Result<(), Halt> {
-        if self.care.stops_again && self.containers().any(|c| c.running) {
-            moves.next()?;
-            self.each_container().for_each(|c| (c.running, c.paused) = (false, false));
-        }
-        Ok(())
-    }
-
     fn restore_files(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
         let only_files = matches!(act.state.turned_back(), Some((Tier::Files, _)));
         if only_files && matches!(self.file, File::Foreign(_)) && self.care.respects_files {
@@ -377,54 +332,5 @@ impl World {
             self.tag = Version::Old;
         }
         Ok(Fact::Nothing)
-    }
-
-    fn restore_data(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
-        self.let_nothing_run(moves)?;
-        law(!self.writes(), "data is moved under a running service")?;
-        let Some(target) = targets(act).first().copied() else {
-            return Err(Halt::Broken("there is nothing to restore from".to_owned()));
-        };
-        if self.data == target.data {
-            return Ok(Fact::Nothing);
-        }
-        let saved = |data: Data| named(act.state.backups(Step::BackUpSafety)).any(|s| s.verified && s.data == data);
-        if self.data.content == Content::HalfBack {
-            if self.data.touched {
-                return Err(UNABLE); // somebody else's, among what is moved
-            }
-        } else {
-            if self.care.guards_data && !saved(self.data) {
-                return Err(UNABLE);
-            }
-            moves.next()?;
-            law(saved(self.data), "law 3: the only copy of the present data is overwritten")?;
-            self.data = Data::of(Content::HalfBack);
-        }
-        moves.next()?;
-        self.data = target.data;
-        Ok(Fact::Restored { files: 1, bytes: 1 })
-    }
-}
-
-/// The backups to which the data can be put back.
-fn targets(act: Act<'_>) -> Vec<Snapshot> {
-    named(act.state.way_back(act.plan)).collect()
-}
-
-fn named(records: &[BackupRecord]) -> impl Iterator<Item = Snapshot> {
-    records.iter().filter_map(|record| Repository::snapshot(record.snapshot.parse().ok()?))
-}
-
-/// What the journal says of a snapshot: its id says what it is, so that equal worlds have equal journals.
-pub(crate) fn record(snapshot: Snapshot) -> BackupRecord {
-    BackupRecord {
-        mount: "data".into(),
-        snapshot: Repository::number(snapshot).to_string(),
-        files: 1,
-        bytes: 1,
-        added_bytes: 1,
-        changed_while_reading: 0,
-        manifest: String::new(),
     }
 }

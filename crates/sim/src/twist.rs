@@ -103,7 +103,10 @@ pub const MISTAKES: &[Mistake] = &[
     careless("what was stopped is taken for stopped", Care { stops_again: false, ..Care::FULL }),
     by("the old version starts before its data is back", Twist::Swaps(Step::RestoreData, Step::StartOld)),
     by("the data isn't put back", Twist::Skips(Step::RestoreData)),
-    by("the old container is made before the files are back", Twist::Swaps(Step::RestoreFiles, Step::RecreateOld)),
+    by(
+        "the old container is made before the files are back",
+        Twist::Swaps(Step::RestoreFiles, Step::RecreateOld),
+    ),
     by("the files aren't put back", Twist::Skips(Step::RestoreFiles)),
     by("a moved tag isn't put back", Twist::Skips(Step::RestoreTag)),
     by("the old container isn't made again", Twist::Skips(Step::RecreateOld)),

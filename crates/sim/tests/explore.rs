@@ -89,7 +89,10 @@ fn draw(first: u64, runs: u64, budget: Budget) {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!("{budget:?} seed={first} runs={} seconds={seconds:.1} {ends:?}", runs * scenarios().len() as u64);
+    println!(
+        "{budget:?} seed={first} runs={} seconds={seconds:.1} {ends:?}",
+        runs * scenarios().len() as u64
+    );
 }
 
 #[test]
@@ -125,7 +128,8 @@ const NOTHING: Budget = Budget { faults: 0, crashes: 0, deeds: 0 };
 #[test]
 fn a_clean_update_is_kept() {
     let Scenario { plan, world, .. } = scenario("update");
-    let (conclusion, world) = live(&plan, world, Chances::new(1, NOTHING)).unwrap_or_else(|b| panic!("{b:?}"));
+    let (conclusion, world) =
+        live(&plan, world, Chances::new(1, NOTHING)).unwrap_or_else(|b| panic!("{b:?}"));
     assert_eq!(conclusion, Conclusion::Kept { warnings: false });
     assert_eq!((world.runs(), world.data.content), (Some(Version::New), Content::NewUsed));
 }
@@ -133,8 +137,13 @@ fn a_clean_update_is_kept() {
 #[test]
 fn a_version_that_never_ran_costs_no_look_at_the_data() {
     let Scenario { plan, world, .. } = scenario("update to what can't be started");
-    let (conclusion, world) = live(&plan, world, Chances::new(1, NOTHING)).unwrap_or_else(|b| panic!("{b:?}"));
+    let (conclusion, world) =
+        live(&plan, world, Chances::new(1, NOTHING)).unwrap_or_else(|b| panic!("{b:?}"));
     assert!(matches!(conclusion, Conclusion::RolledBack { tier: Tier::NeverStarted, .. }), "{conclusion:?}");
     assert_eq!((world.runs(), world.data.content), (Some(Version::Old), Content::Old));
-    assert_eq!(world.repository.iter().count(), 2, "the backups from before the start, and no safety snapshot");
+    assert_eq!(
+        world.repository.iter().count(),
+        2,
+        "the backups from before the start, and no safety snapshot"
+    );
 }

@@ -111,7 +111,9 @@ impl Standing {
             },
             Course::Back { tier, .. } => match tier {
                 Tier::Files => BACK_FILES,
-                Tier::NeverStarted if matches!(plan.kind, Kind::Backup | Kind::Restore { .. }) => BACK_STOPPED,
+                Tier::NeverStarted if matches!(plan.kind, Kind::Backup | Kind::Restore { .. }) => {
+                    BACK_STOPPED
+                }
                 Tier::NeverStarted => BACK_NEVER_STARTED,
                 Tier::Undecided => BACK_UNDECIDED,
                 Tier::ImageOnly => BACK_IMAGE_ONLY,

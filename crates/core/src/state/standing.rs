@@ -126,7 +126,8 @@ impl Standing {
         self.new_version_verified |= step == Step::VerifyNew;
         self.after_owed &= step != Step::RunAfterBackup;
         self.warnings |= matches!(fact, Fact::Watched { cut_short: true, .. });
-        if let (Step::BackUpCutover, Kind::Update, Fact::BackedUp { backups, .. }) = (step, &plan.kind, fact) {
+        if let (Step::BackUpCutover, Kind::Update, Fact::BackedUp { backups, .. }) = (step, &plan.kind, fact)
+        {
             self.has_way_back = !backups.is_empty();
         }
     }
@@ -144,8 +145,7 @@ impl Standing {
                 let unchanged = matches!(fact, Fact::BackedUp { changed_since_cutover: Some(false), .. });
                 let unrelated = failure.cause == Cause::Version(DataDoubt::Unrelated);
                 // Without a backup of the cutover there is nothing but the present data.
-                let image_only =
-                    unchanged || (self.new_version_verified && unrelated) || !self.has_way_back;
+                let image_only = unchanged || (self.new_version_verified && unrelated) || !self.has_way_back;
                 *tier = if image_only { Tier::ImageOnly } else { Tier::Full };
             }
             _ => {}

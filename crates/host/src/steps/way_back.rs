@@ -61,10 +61,15 @@ pub(super) fn files_are(
         let found = files::read_if_there(&edit.path)?.as_deref().map(files::hash);
         if !fits(edit, &found) {
             let path = edit.path.display();
-            return Err(Problem::new("file-changed", format!("{path} was changed by somebody else meanwhile"))
-                .because("it is neither as it was planned with nor as the run wrote it, and stays as it is")
-                .advise(format!("see what changed in {path}, then decide which version shall run"))
-                .advise("the bytes from before and after the run's edit are in the run's directory, below files/"));
+            return Err(Problem::new(
+                "file-changed",
+                format!("{path} was changed by somebody else meanwhile"),
+            )
+            .because("it is neither as it was planned with nor as the run wrote it, and stays as it is")
+            .advise(format!("see what changed in {path}, then decide which version shall run"))
+            .advise(
+                "the bytes from before and after the run's edit are in the run's directory, below files/",
+            ));
         }
     }
     Ok(())
@@ -115,8 +120,11 @@ pub(super) async fn nothing_ran(engine: &Engine, plan: &Plan) -> Result<(), Prob
 }
 
 fn started_by_somebody(name: &str) -> Problem {
-    Problem::new("containers-changed", format!("{name} was started by somebody else while the run had it stopped"))
-        .advise("let nothing else start the service while a run is at work: a unit at boot, a script, a person")
+    Problem::new(
+        "containers-changed",
+        format!("{name} was started by somebody else while the run had it stopped"),
+    )
+    .advise("let nothing else start the service while a run is at work: a unit at boot, a script, a person")
 }
 
 /// Whether a container ever ran. One that never did has the year 1 as its start.

@@ -105,7 +105,10 @@ fn a_version_that_somebody_starts_before_its_backup_is_none_that_never_ran() {
     assert!(!run.fact("back-up-safety")["backups"].as_array().unwrap().is_empty(), "{run}");
     assert_eq!(lab.version(), "1.0.0");
     let records = lab.get("/records").unwrap();
-    assert!(records.contains("must not be lost") && records.contains("written to the new version"), "{records}");
+    assert!(
+        records.contains("must not be lost") && records.contains("written to the new version"),
+        "{records}"
+    );
     lab.compose_changes_nothing();
 }
 
