@@ -127,6 +127,12 @@ pub enum Fact {
         /// The figures.
         measured: Box<Measured>,
     },
+    /// The way back is open.
+    WayBack {
+        /// Whether anything of the new version ever ran, as far as its containers tell; they were started by the
+        /// run, or by somebody else.
+        new_version_ran: bool,
+    },
     /// The version that was started works.
     Verified {
         /// From the start of the containers until all checks passed, in milliseconds.

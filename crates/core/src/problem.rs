@@ -30,7 +30,7 @@ impl fmt::Display for ServiceState {
 }
 
 /// What happened, to what, why, and what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Problem {
     /// Stable kebab-case name, for example `engine-unreachable`; documented API.
     pub code: String,

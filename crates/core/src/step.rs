@@ -44,6 +44,9 @@ pub enum Step {
     /// Stay and look until the window ends.
     Watch,
 
+    /// Before the way back stops anything: the files are still as the run left them, the old image is there, and
+    /// whether anything of the new version ever ran.
+    ConfirmWayBack,
     /// Let containers go on that this run has paused.
     Unpause,
     /// Stop the containers of the unit.
@@ -88,6 +91,7 @@ impl Step {
             Self::StartNew => "start-new",
             Self::VerifyNew => "verify-new",
             Self::Watch => "watch",
+            Self::ConfirmWayBack => "confirm-way-back",
             Self::Unpause => "unpause",
             Self::Stop => "stop",
             Self::BackUpSafety => "back-up-safety",
@@ -121,7 +125,8 @@ impl Step {
             | Self::StartNew => Phase::CutOver,
             Self::VerifyNew => Phase::Verify,
             Self::Watch => Phase::Watch,
-            Self::Unpause
+            Self::ConfirmWayBack
+            | Self::Unpause
             | Self::Stop
             | Self::BackUpSafety
             | Self::RestoreFiles

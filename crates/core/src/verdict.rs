@@ -6,7 +6,7 @@ use crate::diagnosis::Diagnosis;
 use crate::problem::{Problem, ServiceState};
 
 /// How far a rollback reaches, chosen by evidence (see [`crate::state`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
     /// Only files were edited: put them back; the containers never changed.
@@ -36,7 +36,7 @@ impl Tier {
 }
 
 /// Whether what went wrong may have to do with the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataDoubt {
     /// The cause has nothing to do with data: a leak, an outside error, a slow answer.
@@ -48,7 +48,7 @@ pub enum DataDoubt {
 }
 
 /// Why a step did not do what it should.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failure {
     /// What happened, for people.
     pub problem: Problem,
@@ -82,7 +82,7 @@ impl Failure {
 }
 
 /// Whose fault a failure is; it decides the way back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "data")]
 pub enum Cause {
     /// Our own step could not do its work: disk, engine, Compose.
@@ -100,7 +100,7 @@ pub enum Cause {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Conclusion {
     /// The new version runs, verified. Or, for runs that change no version: all was done.

@@ -1,16 +1,28 @@
 //! The smallest plans that the state machine can be run with.
 
 use mainstay_core::baseline::Baseline;
-use mainstay_core::event::BackupRecord;
 use mainstay_core::plan::{
     ComposeVersion, FORMAT, Hooks, Image, Kind, Limits, Plan, Probes, Project, Quiesce, ServicePlan, Unit,
 };
 use mainstay_core::verdict::Tier;
 
+use crate::steps::record;
+use crate::world::cutover;
+
 /// An update.
 #[must_use]
 pub fn update() -> Plan {
     plan(Kind::Update)
+}
+
+/// An update to another image under the same tag.
+#[must_use]
+pub fn update_of_a_moved_tag() -> Plan {
+    let mut plan = update();
+    for service in &mut plan.unit.services {
+        service.to.reference.clone_from(&service.from.reference);
+    }
+    plan
 }
 
 /// A backup.
@@ -36,29 +48,16 @@ pub fn with_hooks(mut plan: Plan) -> Plan {
     plan
 }
 
-/// A restoration of snapshot 0, which a [`crate::SimWorld`] holds from the start.
+/// A restoration of what [`crate::World::with_backup`] holds.
 #[must_use]
 pub fn restore() -> Plan {
-    plan(Kind::Restore { backups: vec![record(0)] })
+    plan(Kind::Restore { backups: vec![record(cutover())] })
 }
 
-/// A rollback, asked for by the operator, to snapshot 0.
+/// A rollback of what [`crate::World::updated`] is, asked for by the operator.
 #[must_use]
 pub fn rollback(tier: Tier) -> Plan {
-    plan(Kind::Rollback { of: "earlier".into(), tier, backups: vec![record(0)] })
-}
-
-/// What the journal says of a snapshot in the simulated repository.
-pub(crate) fn record(snapshot: usize) -> BackupRecord {
-    BackupRecord {
-        mount: "data".into(),
-        snapshot: snapshot.to_string(),
-        files: 1,
-        bytes: 1,
-        added_bytes: 1,
-        changed_while_reading: 0,
-        manifest: String::new(),
-    }
+    plan(Kind::Rollback { of: "earlier".into(), tier, backups: vec![record(cutover())] })
 }
 
 fn plan(kind: Kind) -> Plan {

@@ -1,19 +1,12 @@
-//! The simulated world: one service, its file, its data, a repository, and a schedule of faults.
+//! The simulated world: one service as mainstay and its operator see it, small enough to be told apart.
+//!
+//! What is kept is only what a step of the real world could see or change; what a step does with it is in
+//! `steps`, what others do in `deeds`, what has to hold at the end in `judge`.
 
-use std::cell::Cell;
-
-use mainstay_core::event::{Fact, Outcome};
-use mainstay_core::plan::{Kind, Quiesce};
-use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
-use mainstay_core::time::Timestamp;
-use mainstay_core::verdict::{Cause, DataDoubt, Failure};
-use mainstay_runner::{Context, Permit, World};
-
-use crate::plan::record;
 
 /// A version of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// The one that ran before.
     Old,
@@ -21,314 +14,360 @@ pub enum Version {
     New,
 }
 
-/// What is in the volume: a number for every distinct content that it ever had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Data(pub u32);
-
-/// What goes wrong at an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It fails before it did anything.
-    Fails,
-    /// It does its work, and the success is reported as a failure (a lost reply).
-    DoneButFails,
-    /// The process dies before the effect.
-    CrashBefore,
-    /// The process dies in the middle: a part of the effect is there.
-    CrashWithin,
-    /// The process dies after the effect, before the journal knows.
-    CrashAfter,
-    /// The operator asks to stop while the effect is under way.
-    Interrupt,
+/// The operator's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum File {
+    /// As it was planned with.
+    Before,
+    /// As the run edits it.
+    After,
+    /// Changed by somebody else; it names this version.
+    Foreign(Version),
 }
 
-/// The payload of the panic that stands for the death of the process.
-#[derive(Clone, Copy, Debug)]
-pub struct Crash;
+impl File {
+    /// The version that it names.
+    #[must_use]
+    pub fn names(self) -> Version {
+        match self {
+            Self::Before => Version::Old,
+            Self::After => Version::New,
+            Self::Foreign(version) => version,
+        }
+    }
+}
 
-/// At which effect (counted from 0 over the whole life of the world) what goes wrong.
-pub type Schedule = Vec<(usize, Fault)>;
+/// What a volume holds, by its history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Content {
+    /// The old version's, as the live pass finds it.
+    Early,
+    /// The old version's, as users have left it by the cutover.
+    Old,
+    /// As before, with what users wrote through a new version that leaves data as it is.
+    OldUsed,
+    /// Migrated by the new version.
+    New,
+    /// Migrated, with what users wrote since.
+    NewUsed,
+    /// Written by the old version after the new one had.
+    Mixed,
+    /// Put back in part.
+    HalfBack,
+}
 
-/// How the new version behaves towards the data.
-#[derive(Clone, Debug)]
-pub struct SimWorld {
-    /// What the operator's file says.
-    pub file: Version,
-    /// The container that exists.
-    pub container: Option<Version>,
+/// The content of the volume, and whether somebody else wrote to it as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Data {
+    /// What the service made of it.
+    pub content: Content,
+    /// Whether somebody wrote to it past the service.
+    pub touched: bool,
+}
+
+impl Data {
+    pub(crate) const fn of(content: Content) -> Self {
+        Self { content, touched: false }
+    }
+
+    /// Whether it is from before the update.
+    pub(crate) fn is_old(self) -> bool {
+        matches!(self.content, Content::Early | Content::Old)
+    }
+}
+
+/// A container of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Container {
+    /// Whether it was there when the plan was made.
+    pub planned: bool,
     /// Whether it runs.
     pub running: bool,
+    /// Whether it ever ran.
+    pub ever_ran: bool,
     /// Whether it is paused.
     pub paused: bool,
-    /// Whether what runs before a backup has run in this container, and what runs after it has not, since.
+    /// Whether what runs before a backup has run in it, and what runs after it has not, since.
     pub prepared: bool,
-    /// Whether what runs after a backup was tried, and failed.
-    pub after_failed: bool,
-    /// What the volume holds.
+}
+
+impl Container {
+    pub(crate) const CREATED: Self =
+        Self { planned: false, running: false, ever_ran: false, paused: false, prepared: false };
+    pub(crate) const PLANNED: Self =
+        Self { planned: true, running: true, ever_ran: true, paused: false, prepared: false };
+}
+
+/// What the repository holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Snapshot {
+    /// The step that took it.
+    pub step: Step,
+    /// What was read.
     pub data: Data,
-    /// What the repository holds, by snapshot number. Snapshot 0 is there from the start.
-    pub repository: Vec<Data>,
+    /// Whether it was read back and compared.
+    pub verified: bool,
+}
+
+/// The snapshots of a repository, each of which is there or not: one bit for each that there can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Repository(u128);
+
+impl Repository {
+    const STEPS: [Step; 4] = [Step::BackUpLive, Step::BackUpStill, Step::BackUpCutover, Step::BackUpSafety];
+    const CONTENTS: [Content; 7] = [
+        Content::Early,
+        Content::Old,
+        Content::OldUsed,
+        Content::New,
+        Content::NewUsed,
+        Content::Mixed,
+        Content::HalfBack,
+    ];
+
+    /// The number of a snapshot, below 128.
+    pub(crate) fn number(snapshot: Snapshot) -> usize {
+        let at = |found: Option<usize>| found.unwrap_or_default();
+        let step = at(Self::STEPS.iter().position(|s| *s == snapshot.step));
+        let content = at(Self::CONTENTS.iter().position(|c| *c == snapshot.data.content));
+        let flags = usize::from(snapshot.data.touched) * 2 + usize::from(snapshot.verified);
+        (step * 7 + content) * 4 + flags
+    }
+
+    /// The snapshot with a number, if there can be one.
+    pub(crate) fn snapshot(number: usize) -> Option<Snapshot> {
+        let (step, content, flags) = (number / 28, number / 4 % 7, number % 4);
+        let data = Data { content: Self::CONTENTS[content], touched: flags / 2 == 1 };
+        Some(Snapshot { step: *Self::STEPS.get(step)?, data, verified: flags % 2 == 1 })
+    }
+
+    pub(crate) fn insert(&mut self, snapshot: Snapshot) {
+        self.0 |= 1 << Self::number(snapshot);
+    }
+
+    pub(crate) fn remove(&mut self, snapshot: Snapshot) {
+        self.0 &= !(1 << Self::number(snapshot));
+    }
+
+    /// What is there.
+    pub fn iter(self) -> impl Iterator<Item = Snapshot> {
+        (0..112).filter(move |number| self.0 >> number & 1 == 1).filter_map(Self::snapshot)
+    }
+}
+
+/// How the two versions behave, and what makes the update one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a dimension of its own")]
+pub struct Service {
     /// Whether starting the new version changes the data.
     pub migrates: bool,
-    /// Whether the engine can't start the new version at all.
-    pub never_starts: bool,
     /// Whether the old version refuses data that the new one has changed.
     pub old_refuses_new_data: bool,
-    /// Effects performed so far.
-    pub effects: usize,
-    schedule: Schedule,
-    interrupted: Cell<bool>,
-    clock: Cell<i64>,
+    /// Whether the engine can't start the new version at all.
+    pub never_starts: bool,
+    /// Whether the tag is the same and means another image: then no file is edited.
+    pub moved_tag: bool,
 }
 
-impl SimWorld {
-    /// A service that runs the old version on `Data(1)`.
+impl Service {
+    /// Its new version migrates the data, and the old one refuses it then.
+    pub const USUAL: Self =
+        Self { migrates: true, old_refuses_new_data: true, never_starts: false, moved_tag: false };
+}
+
+/// What the real steps are careful about. A step without one of these is a fault that has to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is broken by itself")]
+pub struct Care {
+    /// A backup counts only once it was read back.
+    pub reads_back: bool,
+    /// A safety backup is compared with the one of the cutover.
+    pub compares: bool,
+    /// Data is replaced only where the safety snapshot holds it as it is now.
+    pub guards_data: bool,
+    /// Whatever needs the service to stand still stops it again.
+    pub stops_again: bool,
+    /// A file that somebody else changed is left alone.
+    pub respects_files: bool,
+    /// Whether the new version ever ran is looked at, where nobody should have started it.
+    pub sees_strangers_start: bool,
+    /// A service without a container doesn't work.
+    pub sees_missing_containers: bool,
+    /// An old image that was pruned is pulled again.
+    pub pulls_old_image: bool,
+}
+
+impl Care {
+    /// As the real steps are.
+    pub const FULL: Self = Self {
+        reads_back: true,
+        compares: true,
+        guards_data: true,
+        stops_again: true,
+        respects_files: true,
+        sees_strangers_start: true,
+        sees_missing_containers: true,
+        pulls_old_image: true,
+    };
+}
+
+/// One service, its file, its data, and the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "what is there, and what is not")]
+pub struct World {
+    /// What the operator's file says.
+    pub file: File,
+    /// What the tag means, where it stays the same.
+    pub tag: Version,
+    /// The container of the old version.
+    pub old: Option<Container>,
+    /// The container of the new version.
+    pub new: Option<Container>,
+    /// Whether the old image is there.
+    pub old_image: bool,
+    /// Whether the new image is there.
+    pub new_image: bool,
+    /// What the volume holds.
+    pub data: Data,
+    /// What the repository holds.
+    pub repository: Repository,
+    /// How the versions behave.
+    pub service: Service,
+    /// What the steps are careful about.
+    pub care: Care,
+    /// A start that was reported as failed, and comes true after the next step.
+    pub late: Option<Version>,
+    /// The version that was found good last, and not bad since.
+    pub verified: Option<Version>,
+    /// Whether the new version was ever found good.
+    pub new_was_good: bool,
+    /// Whether what runs after a backup was tried, and failed.
+    pub after_failed: bool,
+    /// Whether the way back was looked at.
+    pub way_back_seen: bool,
+    /// How often somebody pruned the old image: that has to be borne.
+    pub old_image_pruned: u8,
+    /// Whether somebody else did something more.
+    pub interfered: bool,
+    /// Whether somebody started the new version, and then removed its container: nothing tells that it ever ran.
+    pub evidence_gone: bool,
+    /// Whether somebody else did something since the service was last found good.
+    pub disturbed: bool,
+}
+
+impl World {
+    /// A service that runs the old version on its data.
     #[must_use]
-    pub fn new(schedule: Schedule) -> Self {
+    pub fn new(service: Service) -> Self {
         Self {
-            file: Version::Old,
-            container: Some(Version::Old),
-            running: true,
-            paused: false,
-            prepared: false,
+            file: File::Before,
+            tag: Version::Old,
+            old: Some(Container::PLANNED),
+            new: None,
+            old_image: true,
+            new_image: false,
+            data: Data::of(Content::Early),
+            repository: Repository::default(),
+            service,
+            care: Care::FULL,
+            late: None,
+            verified: None,
+            new_was_good: false,
             after_failed: false,
-            data: Data(1),
-            repository: vec![Data(1)],
-            migrates: true,
-            never_starts: false,
-            old_refuses_new_data: true,
-            effects: 0,
-            schedule,
-            interrupted: Cell::new(false),
-            clock: Cell::new(0),
+            way_back_seen: false,
+            old_image_pruned: 0,
+            interfered: false,
+            evidence_gone: false,
+            disturbed: false,
         }
     }
 
-    /// A service that an earlier update left on the new version, whose data it has changed.
+    /// A service that an earlier update left on the new version; the repository has the data from its cutover.
     #[must_use]
-    pub fn updated(schedule: Schedule) -> Self {
-        let new = Version::New;
-        Self { file: new, container: Some(new), data: Data(2), ..Self::new(schedule) }
-    }
-
-    fn effect(&mut self, step: Step, again: bool, context: &Context<'_>) -> Outcome {
-        match step {
-            Step::EditFiles => self.file = Version::New,
-            Step::RestoreFiles => self.restore_files(),
-            Step::CreateContainers => self.recreate(Version::New),
-            Step::RecreateOld => self.recreate(Version::Old),
-            Step::Stop => self.running = false,
-            Step::StartNew => return self.start(Version::New, again, context),
-            Step::StartOld => return self.start_old(context),
-            Step::RunBeforeBackup | Step::RunBeforeCutover | Step::RunAfterBackup => self.run_hooks(step),
-            Step::BackUpStill => return self.back_up_still(context),
-            Step::Unpause => self.paused = false,
-            Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => {
-                return self.back_up(step, context);
-            }
-            Step::RestoreData => return self.restore_data(context),
-            Step::VerifyNew | Step::VerifyOld => return self.verify(context),
-            Step::Confirm
-            | Step::KeepImage
-            | Step::SaveConfiguration
-            | Step::PullImage
-            | Step::Watch
-            | Step::RestoreTag
-            | Step::Document => {}
-            Step::TakeBaseline => {
-                assert_eq!(
-                    (self.container, self.running),
-                    (Some(Version::Old), true),
-                    "{step} of another version"
-                );
-                return Outcome::Done { fact: Fact::Measured { measured: Box::default() } };
-            }
-        }
-        Outcome::done()
-    }
-
-    fn restore_files(&mut self) {
-        let harmless = !self.running || self.container == Some(Version::Old);
-        assert!(harmless, "the file is put back while the new version still runs");
-        self.file = Version::Old;
-    }
-
-    /// As Compose does it: create what the file says, stop and remove what was there.
-    fn recreate(&mut self, version: Version) {
-        assert_eq!(self.file, version, "Compose would create what the file says, not {version:?}");
-        if self.container != Some(version) {
-            self.running = false;
-            self.prepared = false;
-            self.container = Some(version);
-        }
-    }
-
-    fn run_hooks(&mut self, step: Step) {
-        assert!(self.running && !self.paused, "{step} in a container that does not run");
-        assert_eq!(self.container, Some(Version::Old), "{step} in a container that is not the old one");
-        self.prepared = step != Step::RunAfterBackup;
-    }
-
-    /// Pauses for just this effect; a service that was stopped stays so.
-    fn back_up_still(&mut self, context: &Context<'_>) -> Outcome {
-        self.paused = context.plan.still == Some(Quiesce::Pause);
-        let outcome = self.back_up(Step::BackUpStill, context);
-        self.paused = false;
-        outcome
-    }
-
-    fn start(&mut self, version: Version, again: bool, context: &Context<'_>) -> Outcome {
-        if self.running {
-            return Outcome::done();
-        }
-        assert_eq!(self.container, Some(version), "the container to start is not the one that is there");
-        if version == Version::New {
-            // Begun before and died, it may have touched the data already: then what it found is what counts.
-            let found = if again { Data(1) } else { self.data };
-            let safe = context.state.way_back(context.plan).iter().any(|b| self.holds(&b.snapshot, found));
-            assert!(safe, "law 1: the new version is started without a backup of the data that it finds");
-            if self.never_starts {
-                return failed(Cause::NeverRan);
-            }
-            if self.migrates && self.data == Data(1) {
-                self.data = Data(2);
-            }
-        }
-        self.running = true;
-        Outcome::done()
-    }
-
-    fn start_old(&mut self, context: &Context<'_>) -> Outcome {
-        // A restoration starts whichever version is there.
-        let version = if matches!(context.plan.kind, Kind::Restore { .. }) {
-            self.container.unwrap_or(Version::Old)
-        } else {
-            Version::Old
+    pub fn updated(service: Service) -> Self {
+        let mut world = Self {
+            file: File::After,
+            tag: Version::New,
+            old: None,
+            new: Some(Container::PLANNED),
+            new_image: true,
+            data: Data::of(if service.migrates { Content::NewUsed } else { Content::OldUsed }),
+            ..Self::new(service)
         };
-        if self.running {
-            return Outcome::done();
-        }
-        assert_eq!(self.container, Some(version), "the container to start is not the one that is there");
-        self.running = !(version == Version::Old && self.old_refuses_new_data && self.data == Data(2));
-        if self.running { Outcome::done() } else { failed(Cause::Version(DataDoubt::Certain)) }
+        world.repository.insert(cutover());
+        world
     }
 
-    fn back_up(&mut self, step: Step, context: &Context<'_>) -> Outcome {
-        let still = !self.running || self.paused;
-        assert!(step == Step::BackUpLive || still, "{step} of data that is being written");
-        self.repository.push(self.data);
-        let cutover = context.state.way_back(context.plan);
-        let changed = !cutover.iter().any(|b| self.holds(&b.snapshot, self.data));
-        Outcome::Done {
-            fact: Fact::BackedUp {
-                backups: vec![record(self.repository.len() - 1)],
-                changed_since_cutover: (step == Step::BackUpSafety).then_some(changed),
-            },
+    /// The same service, with a backup to restore.
+    #[must_use]
+    pub fn with_backup(mut self) -> Self {
+        self.repository.insert(cutover());
+        self.data = Data::of(Content::OldUsed);
+        self
+    }
+
+    /// What Compose makes of file and tag.
+    pub(crate) fn wanted(&self) -> Version {
+        if self.service.moved_tag { self.tag } else { self.file.names() }
+    }
+
+    pub(crate) fn container(&mut self, version: Version) -> &mut Option<Container> {
+        match version {
+            Version::Old => &mut self.old,
+            Version::New => &mut self.new,
         }
     }
 
-    fn restore_data(&mut self, context: &Context<'_>) -> Outcome {
-        assert!(!self.running, "data is moved under a running service");
-        let saved =
-            context.state.backups(Step::BackUpSafety).iter().any(|b| self.holds(&b.snapshot, self.data));
-        let backups = context.state.way_back(context.plan);
-        let target = backups.first().map(|b| self.repository[number(&b.snapshot)]);
-        assert!(saved || target == Some(self.data), "law 3: the only copy of {:?} is overwritten", self.data);
-        match target {
-            Some(data) => self.data = data,
-            None => panic!("there is nothing to restore from"),
-        }
-        Outcome::done()
+    pub(crate) fn containers(&self) -> impl Iterator<Item = Container> {
+        self.old.into_iter().chain(self.new)
     }
 
-    fn verify(&self, _context: &Context<'_>) -> Outcome {
-        if self.running && !self.paused {
-            Outcome::Done {
-                fact: Fact::Verified { startup_ms: 1, downtime_ms: None, observations: Vec::new() },
+    pub(crate) fn each_container(&mut self) -> impl Iterator<Item = &mut Container> {
+        self.old.iter_mut().chain(self.new.iter_mut())
+    }
+
+    /// The version that runs.
+    #[must_use]
+    pub fn runs(&self) -> Option<Version> {
+        let running = |container: Option<Container>| container.is_some_and(|c| c.running && !c.paused);
+        if running(self.new) { Some(Version::New) } else { running(self.old).then_some(Version::Old) }
+    }
+
+    /// Whether something runs that can write.
+    pub(crate) fn writes(&self) -> bool {
+        self.containers().any(|c| c.running && !c.paused)
+    }
+
+    /// Whether a backup that counts holds this content, whoever else wrote to it.
+    pub(crate) fn keeps(&self, content: Content) -> bool {
+        self.repository.iter().any(|s| s.verified && s.data.content == content)
+    }
+
+    /// A version starts, whoever wanted it: what it does with the data. Whether it stays up.
+    pub(crate) fn launch(&mut self, version: Version) -> bool {
+        if version == Version::New && self.service.never_starts {
+            return false;
+        }
+        if let Some(container) = self.container(version) {
+            container.ever_ran = true;
+        }
+        let foreign = matches!(self.data.content, Content::New | Content::NewUsed | Content::Mixed);
+        self.data.content = match (version, self.data.content) {
+            (_, Content::HalfBack) => {
+                self.data.touched = true;
+                Content::HalfBack
             }
-        } else {
-            failed(Cause::Version(DataDoubt::Possible))
-        }
-    }
-
-    fn holds(&self, snapshot: &str, data: Data) -> bool {
-        self.repository.get(number(snapshot)) == Some(&data)
-    }
-
-    fn fault(&self) -> Option<Fault> {
-        self.schedule.iter().find(|(at, _)| *at == self.effects).map(|(_, fault)| *fault)
+            (Version::Old, Content::New | Content::NewUsed) => Content::Mixed,
+            (Version::New, Content::Early | Content::Old | Content::OldUsed) if self.service.migrates => {
+                Content::New
+            }
+            (_, content) => content,
+        };
+        !(version == Version::Old && foreign && self.service.old_refuses_new_data)
     }
 }
 
-impl World for SimWorld {
-    fn perform(&mut self, permit: &Permit, context: &mut Context<'_>) -> Outcome {
-        let fault = self.fault();
-        self.effects += 1;
-        if fault == Some(Fault::CrashBefore) {
-            std::panic::panic_any(Crash);
-        }
-        if fault == Some(Fault::Fails) {
-            self.after_failed |= permit.step() == Step::RunAfterBackup;
-            let version = matches!(permit.step(), Step::VerifyNew | Step::Watch | Step::VerifyOld);
-            let cause = if version { Cause::Version(DataDoubt::Possible) } else { Cause::Step };
-            return failed(cause);
-        }
-        if fault == Some(Fault::CrashWithin) {
-            self.partly(permit.step(), context);
-            std::panic::panic_any(Crash);
-        }
-        let outcome = self.effect(permit.step(), permit.again(), context);
-        match fault {
-            Some(Fault::CrashAfter) => std::panic::panic_any(Crash),
-            Some(Fault::DoneButFails) => {
-                // The pass was good, and then the engine did not answer any more.
-                self.paused |=
-                    permit.step() == Step::BackUpStill && context.plan.still == Some(Quiesce::Pause);
-                self.after_failed |= permit.step() == Step::RunAfterBackup;
-                failed(Cause::Step)
-            }
-            Some(Fault::Interrupt) => {
-                self.interrupted.set(true);
-                outcome
-            }
-            _ => outcome,
-        }
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clock.set(self.clock.get() + 1);
-        Timestamp(self.clock.get())
-    }
-
-    fn interruption(&self) -> Option<String> {
-        self.interrupted.get().then(|| "SIGINT".to_owned())
-    }
-}
-
-impl SimWorld {
-    /// Half an effect: Compose has stopped and removed the old container, and not yet made the new one; or the
-    /// new version has touched the data and not come up; or the container is paused.
-    fn partly(&mut self, step: Step, context: &Context<'_>) {
-        match step {
-            Step::RunBeforeBackup | Step::RunBeforeCutover => self.prepared = true,
-            Step::BackUpStill => self.paused = context.plan.still == Some(Quiesce::Pause),
-            Step::CreateContainers | Step::RecreateOld => {
-                self.running = false;
-                self.prepared = false;
-                self.container = None;
-            }
-            Step::StartNew if self.migrates && !self.never_starts && self.data == Data(1) => {
-                self.data = Data(2);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn number(snapshot: &str) -> usize {
-    snapshot.parse().unwrap_or(usize::MAX)
-}
-
-fn failed(cause: Cause) -> Outcome {
-    Outcome::Failed { failure: Box::new(Failure::new(Problem::new("simulated", "it failed"), cause)) }
+/// What an earlier run backed up at its cutover.
+pub(crate) fn cutover() -> Snapshot {
+    Snapshot { step: Step::BackUpCutover, data: Data::of(Content::Old), verified: true }
 }

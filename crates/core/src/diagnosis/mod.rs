@@ -21,7 +21,7 @@ pub use telling::telling_lines;
 const SHOWN: usize = 6;
 
 /// What is the matter, in the order: what, what was seen, what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// The rule that speaks, for example `out-of-memory`; documented API.
     pub id: String,

@@ -6,6 +6,8 @@ use super::*;
 use crate::baseline::Baseline;
 use crate::finding::{Finding, Severity};
 use crate::plan::{ComposeVersion, FORMAT, Limits, Probes, Project, Quiesce, Unit};
+use crate::problem::Problem;
+use crate::verdict::{Cause, DataDoubt};
 
 mod course;
 mod journal;
@@ -74,11 +76,16 @@ pub fn backed_up(changed_since_cutover: Option<bool>) -> Outcome {
     Outcome::Done { fact: Fact::BackedUp { backups: vec![record("s")], changed_since_cutover } }
 }
 
+pub fn way_back(new_version_ran: bool) -> Outcome {
+    Outcome::Done { fact: Fact::WayBack { new_version_ran } }
+}
+
 /// What a step gives where a test says nothing else: done, the data having changed since the cutover.
 pub fn usual(step: Step) -> Outcome {
     match step {
         Step::BackUpLive | Step::BackUpStill | Step::BackUpCutover => backed_up(None),
         Step::BackUpSafety => backed_up(Some(true)),
+        Step::ConfirmWayBack => way_back(false),
         _ => Outcome::done(),
     }
 }

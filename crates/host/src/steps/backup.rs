@@ -16,12 +16,21 @@ use mainstay_vault::{Kind as SnapshotKind, Monitor, Pass, SnapshotId, Tags, Vaul
 use super::rate::Rate;
 use super::reach::differs;
 use super::trouble::{engine_step, vault_problem};
+use super::way_back::nothing_ran;
 use super::{Done, Host};
 
 impl Host {
     /// Backs up every data mount and reads each backup back.
     pub(super) fn back_up(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let step = permit.step();
+        match step {
+            Step::BackUpCutover => {
+                let untouched = nothing_ran(&self.engine, context.plan);
+                self.runtime.block_on(untouched).map_err(engine_step)?;
+            }
+            Step::BackUpSafety => self.let_nothing_run(context.plan)?,
+            _ => {}
+        }
         if context.plan.data.is_empty() {
             return Ok(Fact::BackedUp { backups: Vec::new(), changed_since_cutover: unchanged(step) });
         }
@@ -102,6 +111,7 @@ impl Host {
     /// Puts the data of the backups in place; what is there now is in the safety snapshots.
     pub(super) fn restore_data(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let (plan, state) = (context.plan, context.state);
+        self.let_nothing_run(plan)?;
         let vault = self.vault(context)?;
         let (mut files, mut bytes) = (0, 0);
         for record in state.way_back(plan) {

@@ -95,7 +95,8 @@ fn put_back(run: &RunDir, edit: &FileEdit) -> Result<(), Problem> {
     Ok(files::replace(&edit.path, Some(&edit.after), &bytes, NewFile::Private)?)
 }
 
-async fn same_containers(engine: &Engine, plan: &Plan) -> Result<(), Problem> {
+/// Each service has the containers that it had when the plan was made.
+pub(super) async fn same_containers(engine: &Engine, plan: &Plan) -> Result<(), Problem> {
     let listed = discover::list(engine).await?;
     for service in &plan.unit.services {
         let now: Vec<_> = listed

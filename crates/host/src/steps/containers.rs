@@ -7,10 +7,12 @@ use mainstay_core::event::Fact;
 use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
-use mainstay_core::verdict::{Cause, Failure};
-use mainstay_runner::Context;
+use mainstay_core::verdict::{Cause, Failure, Tier};
+use mainstay_runner::{Context, Permit};
 
+use super::configuration::same_containers;
 use super::trouble::{bad_version, engine_step};
+use super::way_back::{ever_ran, files_are, new_version_rests};
 use super::{Done, Host};
 use crate::compose::Compose;
 use crate::discover::{self, ListedContainer};
@@ -25,8 +27,16 @@ const STOP_MARGIN: Duration = Duration::from_secs(60);
 const METER_LIMIT: Duration = Duration::from_secs(1);
 
 impl Host {
-    /// Has Compose create the new containers; it stops and removes the old ones. The downtime begins.
-    pub(super) fn create_containers(&mut self, context: &mut Context<'_>) -> Done {
+    /// Has Compose create the new containers; it stops and removes the old ones. The downtime begins. Files that
+    /// somebody else changed since they were edited are nothing to create from, nor are other containers than those
+    /// of the plan any to replace.
+    pub(super) fn create_containers(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        files_are(&context.plan.edits, |edit, found| found.as_ref() == Some(&edit.after))
+            .map_err(engine_step)?;
+        if !permit.again() {
+            let same = same_containers(&self.engine, context.plan);
+            self.runtime.block_on(same).map_err(engine_step)?;
+        }
         self.measure(context.plan);
         let create = create(&self.engine, context.plan);
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
@@ -40,6 +50,11 @@ impl Host {
 
     /// Has Compose create the old containers again, without starting them.
     pub(super) fn recreate_old(&mut self, context: &mut Context<'_>) -> Done {
+        files_are(&context.plan.edits, |edit, found| *found == edit.before).map_err(engine_step)?;
+        let never_ran = matches!(context.state.turned_back(), Some((Tier::NeverStarted, _)));
+        let rests = new_version_rests(&self.engine, context.plan, never_ran);
+        self.runtime.block_on(rests).map_err(engine_step)?;
+        self.restore_tag(context)?; // somebody may have pruned the image since
         let create = create(&self.engine, context.plan);
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
@@ -51,7 +66,7 @@ impl Host {
         self.pace(Pace::Silent);
         let mut started = Ok(());
         for service in &context.plan.unit.services {
-            let start = start(&self.engine, context.plan, &service.name);
+            let start = start(&self.engine, context.plan, service);
             started = started.and_then(|()| self.runtime.block_on(start));
         }
         self.pace(Pace::Close);
@@ -66,11 +81,16 @@ impl Host {
         if !matches!(context.plan.kind, Kind::Update) {
             self.measure(context.plan);
         }
-        for service in context.plan.unit.services.iter().rev() {
-            let stop = stop(&self.engine, context.plan, service);
-            self.runtime.block_on(stop).map_err(engine_step)?;
+        self.let_nothing_run(context.plan).map(|()| Fact::Nothing)
+    }
+
+    /// Stops what runs, in reverse start order. What was stopped may run again after a restart of the engine, by
+    /// its restart policy, or because somebody started it: so whatever needs the service to stand still asks again.
+    pub(super) fn let_nothing_run(&self, plan: &Plan) -> Result<(), Box<Failure>> {
+        for service in plan.unit.services.iter().rev() {
+            self.runtime.block_on(stop(&self.engine, plan, service)).map_err(engine_step)?;
         }
-        Ok(Fact::Nothing)
+        Ok(())
     }
 
     pub(super) fn pace(&self, pace: Pace) {
@@ -108,6 +128,12 @@ pub(super) async fn present(engine: &Engine, plan: &Plan) -> Result<Vec<(String,
         found.extend(own.flat_map(|l| l.containers.iter().cloned()).map(|c| (service.name.clone(), c)));
     }
     Ok(found)
+}
+
+/// A service that has no container any more works as little as one whose container failed.
+pub(super) fn gone(service: &str) -> Problem {
+    Problem::new("containers-changed", format!("{service} has no container any more"))
+        .because("somebody else removed it")
 }
 
 /// Every service has containers, and each one was made from the image that was meant.
@@ -149,22 +175,23 @@ async fn refused(engine: &Engine, plan: &Plan, failure: Box<Failure>) -> Box<Fai
     Box::new(Failure { cause: Cause::NeverRan, ..*failure })
 }
 
-/// Whether any container of the unit ever ran, or can't be asked. One that never did has the year 1 as its start.
+/// Whether any container of the unit ever ran, or can't be asked.
 async fn something_ran(engine: &Engine, plan: &Plan) -> bool {
     let Ok(listed) = present(engine, plan).await else { return true };
     for (_, container) in listed {
-        let call = engine.docker().inspect_container(&container.container.id, None);
-        let state = engine.call("inspect a container", call).await.ok().and_then(|answer| answer.state);
-        let started = state.and_then(|state| state.started_at).unwrap_or_default();
-        if !started.starts_with("0001-") {
+        if ever_ran(engine, &container).await.unwrap_or(true) {
             return true;
         }
     }
     false
 }
 
-async fn start(engine: &Engine, plan: &Plan, service: &str) -> Result<(), Box<Failure>> {
-    let own = discover::containers_of(engine, &plan.unit.project.name, service).await.map_err(engine_step)?;
+async fn start(engine: &Engine, plan: &Plan, service: &ServicePlan) -> Result<(), Box<Failure>> {
+    let own =
+        discover::containers_of(engine, &plan.unit.project.name, &service.name).await.map_err(engine_step)?;
+    if own.is_empty() && !service.containers.is_empty() {
+        return Err(engine_step(gone(&service.name)));
+    }
     for ListedContainer { container: ContainerRef { id, name }, .. } in own {
         let what = format!("start the container {name}");
         // The engine answers with success where it runs already.

@@ -74,6 +74,7 @@ impl Host {
     pub(super) fn restore_tag(&mut self, context: &mut Context<'_>) -> Done {
         for service in &context.plan.unit.services {
             let Some(id) = &service.from.id else { continue };
+            self.have_old_image(service).map_err(engine_step)?;
             let reference = Reference::parse(&service.from.reference).map_err(engine_step)?;
             let restored = images::restore_tag(self.engine.docker(), &reference, id);
             self.runtime.block_on(restored).map_err(engine_step)?;

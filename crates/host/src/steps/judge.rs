@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit};
 use mainstay_core::finding::{Finding, Severity};
-use mainstay_core::plan::Plan;
+use mainstay_core::plan::{Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
@@ -12,7 +12,7 @@ use mainstay_core::verdict::{Cause, Failure};
 use mainstay_core::watch::{ExpectedCheck, Mode};
 use mainstay_runner::Context;
 
-use super::containers::present;
+use super::containers::{gone, present};
 use super::trouble::engine_step;
 use super::{Done, Host, now};
 use crate::clock::millis;
@@ -91,6 +91,12 @@ impl Host {
     ) -> Result<End, Box<Failure>> {
         let (plan, state) = (context.plan, context.state);
         let subjects = self.subjects(plan).map_err(engine_step)?;
+        // Of what isn't there nothing is missing.
+        let without = |service: &&ServicePlan| !subjects.iter().any(|s| s.service == service.name);
+        let missing = plan.unit.services.iter().filter(|s| !s.containers.is_empty()).find(without);
+        if let Some(service) = missing {
+            return Err(engine_step(gone(&service.name)));
+        }
         let checks = self.checks(step, context)?;
         let measured = state.measured();
         let before = plan.baseline.before(measured);

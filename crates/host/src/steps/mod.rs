@@ -16,6 +16,7 @@ mod rate;
 mod reach;
 mod still;
 mod trouble;
+mod way_back;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -108,11 +109,12 @@ impl Host {
             Step::RunBeforeBackup | Step::RunBeforeCutover => self.run_before(permit, context),
             Step::RunAfterBackup => self.run_after(permit, context),
             Step::BackUpStill => self.back_up_still(permit, context),
+            Step::ConfirmWayBack => self.confirm_way_back(context),
             Step::Unpause => self.unpause(),
             Step::PullImage => self.pull_image(context),
             Step::EditFiles => self.edit_files(context),
             Step::TakeBaseline => self.take_baseline(context),
-            Step::CreateContainers => self.create_containers(context),
+            Step::CreateContainers => self.create_containers(permit, context),
             Step::StartNew | Step::StartOld => self.start_containers(context),
             Step::VerifyNew | Step::VerifyOld => self.verify(permit.step(), context),
             Step::Watch => self.watch(context),

@@ -30,6 +30,7 @@ impl Host {
     /// the step before.
     pub(super) fn back_up_still(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         if context.plan.still != Some(Quiesce::Pause) {
+            self.let_nothing_run(context.plan)?;
             return self.back_up(permit, context);
         }
         // Opening the repository takes a good part of a second: not while the service stands still.

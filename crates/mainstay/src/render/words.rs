@@ -60,6 +60,7 @@ pub fn step(step: Step) -> &'static str {
         Step::BackUpStill => "data backed up while the service stood still, and read back",
         Step::RunAfterBackup => "after_backup run in the service's containers",
         Step::RunBeforeCutover => "before_backup run once more, before the old containers go",
+        Step::ConfirmWayBack => "way back looked at, before anything is stopped for it",
         Step::Unpause => "service goes on where it was paused",
         Step::BackUpLive => "data backed up while the service runs, and read back",
         Step::PullImage => "new image pulled and compared",
@@ -125,7 +126,8 @@ pub fn fact(fact: &Fact) -> Vec<String> {
             measured.figures.iter().map(|figure| format!("{}: {}", figure.check, figure.value)).collect()
         }
         Fact::Restored { files, bytes: total } => vec![format!("{files} files, {}", bytes(*total))],
-        Fact::Nothing | Fact::Unknown => Vec::new(),
+        Fact::WayBack { new_version_ran: true } => vec!["the new version ran".into()],
+        Fact::WayBack { .. } | Fact::Nothing | Fact::Unknown => Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod functional_browser;
 mod interrupted;
 mod kept;
 mod lab;
+mod meddled;
 mod places;
 mod power;
 mod probed;

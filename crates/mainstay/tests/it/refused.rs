@@ -200,16 +200,10 @@ fn a_disk_that_fills_up_at_the_worst_moment() {
     assert!(std::fs::write(&filler, vec![0; 32 << 20]).is_err(), "the disk is meant to be full");
     let run = running.finish();
     std::fs::remove_file(filler).unwrap();
-    if run.code == Some(4) {
-        assert_eq!(lab.version(), "1.0.0");
-    } else {
-        let run = run.expect(5);
-        assert_eq!(run.code_of_problem(), "journal-failed", "{run}");
-        assert!(run.words().contains("mainstay resume"), "{run}");
-        let resumed = lab.mainstay(&["resume"]).expect_kept();
-        assert!(resumed.steps().contains(&"back-up-cutover"), "{resumed}");
-        assert_eq!(lab.version(), "2.0.0");
-    }
+    // The journal has room of its own: the run comes to its end. Whether a backup of little data still fitted decides.
+    assert!(matches!(run.code, Some(0 | 3 | 4)), "{run}");
+    assert_eq!(lab.version(), if run.code == Some(4) { "1.0.0" } else { "2.0.0" });
+    assert!(lab.mainstay(&["resume"]).expect(0).stdout.contains("nothing to resume"));
     assert!(lab.get("/records").unwrap().contains("must not be lost"));
     lab.compose_changes_nothing();
     drop(small);

@@ -3,6 +3,8 @@
 //! Write-ahead log, `synchronous = FULL`: what was appended survives a power cut. A journal that can't be
 //! written stops the run before its next effect, because the effect's [`Permit`] is never made.
 
+mod reserve;
+
 use std::path::{Path, PathBuf};
 
 use mainstay_core::event::{Entry, Event, Outcome};
@@ -10,7 +12,10 @@ use mainstay_core::plan::Plan;
 use mainstay_core::state::{IllegalEntry, RunState};
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use reserve::Reserve;
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -112,6 +117,13 @@ impl JournalError {
     fn write(source: rusqlite::Error) -> Self {
         Self::Sql { doing: "written", source }
     }
+
+    /// Whether the disk has no room left for the log, or for its index.
+    fn is_full(&self) -> bool {
+        let Self::Sql { source, .. } = self else { return false };
+        let index = source.sqlite_error().is_some_and(|e| e.extended_code == SQLITE_IOERR_SHMSIZE);
+        index || source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    }
 }
 
 /// One line of the list of runs.
@@ -137,6 +149,7 @@ pub struct RunSummary {
 #[derive(Debug)]
 pub struct Journal {
     db: Connection,
+    reserve: Reserve,
 }
 
 impl Journal {
@@ -164,7 +177,7 @@ impl Journal {
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(open)?;
         }
         transaction.commit().map_err(open)?;
-        Ok(Self { db })
+        Ok(Self { db, reserve: Reserve::beside(path) })
     }
 
     /// Begins a run: its first event freezes the plan.
@@ -182,6 +195,7 @@ impl Journal {
             .map_err(JournalError::write)?;
         insert(&transaction, run, &entry)?;
         transaction.commit().map_err(JournalError::write)?;
+        self.reserve.take();
         Ok(entry)
     }
 
@@ -228,18 +242,26 @@ impl Journal {
         at: Timestamp,
     ) -> Result<Entry, JournalError> {
         let entry = Entry { seq: state.seq() + 1, at, event };
+        while let Err(error) = self.write(run, &entry) {
+            if !error.is_full() || !self.reserve.give() {
+                return Err(error);
+            }
+        }
+        Ok(entry)
+    }
+
+    fn write(&mut self, run: &str, entry: &Entry) -> Result<(), JournalError> {
         let transaction = self.db.transaction().map_err(JournalError::write)?;
-        insert(&transaction, run, &entry)?;
+        insert(&transaction, run, entry)?;
         if let Event::RunEnded { conclusion } = &entry.event {
             transaction
                 .execute(
                     "update run set ended_at = ?2, verdict = ?3 where id = ?1",
-                    params![run, at.0, conclusion.word()],
+                    params![run, entry.at.0, conclusion.word()],
                 )
                 .map_err(JournalError::write)?;
         }
-        transaction.commit().map_err(JournalError::write)?;
-        Ok(entry)
+        transaction.commit().map_err(JournalError::write)
     }
 
     /// Every entry of a run, in order.

@@ -47,13 +47,24 @@ fn rollbacks_that_were_asked_for() {
     let (steps, conclusion) = run(rollback(Tier::ImageOnly), &[]);
     assert_eq!(
         steps,
-        [Stop, BackUpSafety, RestoreFiles, RestoreTag, RecreateOld, StartOld, VerifyOld, Document]
+        [
+            ConfirmWayBack,
+            Stop,
+            BackUpSafety,
+            RestoreFiles,
+            RestoreTag,
+            RecreateOld,
+            StartOld,
+            VerifyOld,
+            Document
+        ]
     );
     assert_eq!((tier(&conclusion), conclusion.exit_code()), (Some(Tier::ImageOnly), 0), "as was asked");
     let (steps, conclusion) = run(rollback(Tier::Full), &[]);
     assert_eq!(
         steps,
         [
+            ConfirmWayBack,
             Stop,
             BackUpSafety,
             RestoreFiles,
@@ -71,6 +82,7 @@ fn rollbacks_that_were_asked_for() {
 #[test]
 fn each_step_of_an_update_that_fails() {
     let full: &[Step] = &[
+        ConfirmWayBack,
         Stop,
         BackUpSafety,
         RestoreFiles,
@@ -81,7 +93,8 @@ fn each_step_of_an_update_that_fails() {
         VerifyOld,
         Document,
     ];
-    let unstarted: &[Step] = &[Stop, RestoreFiles, RestoreTag, RecreateOld, StartOld, VerifyOld, Document];
+    let unstarted: &[Step] =
+        &[ConfirmWayBack, Stop, RestoreFiles, RestoreTag, RecreateOld, StartOld, VerifyOld, Document];
     let cases: [(Step, &[Step], Option<Tier>, u8); 11] = [
         (Confirm, &[Document], None, 1),
         (KeepImage, &[Document], None, 1),
@@ -152,6 +165,29 @@ fn only_a_start_in_which_nothing_ran_leaves_the_data_out_of_it() {
 }
 
 #[test]
+fn what_somebody_else_started_is_no_version_that_never_ran() {
+    let way_back_of = |failing, ran| {
+        let mut open = true;
+        Run::new(update()).finish(|step| match step {
+            step if step == failing && std::mem::take(&mut open) => failed(Cause::Foreign),
+            ConfirmWayBack => way_back(ran),
+            step => usual(step),
+        })
+    };
+    for failing in [CreateContainers, BackUpCutover] {
+        // There is no backup of the cutover, so the old version has to do with the present data, which is safe.
+        let (steps, conclusion) = way_back_of(failing, true);
+        assert_eq!(tier(&conclusion), Some(Tier::ImageOnly), "{failing}");
+        let at = steps.iter().position(|step| *step == failing).unwrap();
+        assert_eq!(steps[at + 1..at + 4], [ConfirmWayBack, Stop, BackUpSafety], "{failing}");
+        assert!(!steps.contains(&RestoreData), "{steps:?}");
+        assert_eq!(tier(&way_back_of(failing, false).1), Some(Tier::NeverStarted), "{failing}");
+    }
+    // What is known already, nobody has to tell.
+    assert_eq!(tier(&way_back_of(VerifyNew, false).1), Some(Tier::Full));
+}
+
+#[test]
 fn our_own_failure_to_watch_does_not_excuse_the_data() {
     for cause in [Cause::Step, Cause::Foreign] {
         let (_, conclusion) = run(update(), &[(Watch, cause)]);
@@ -169,6 +205,7 @@ fn an_old_version_that_refuses_the_present_data_gets_the_old_data() {
         assert_eq!(
             steps[at + 1..],
             [
+                ConfirmWayBack,
                 Stop,
                 BackUpSafety,
                 RestoreFiles,
@@ -196,9 +233,17 @@ fn without_a_backup_there_is_no_second_attempt() {
 
 #[test]
 fn a_way_back_that_fails_needs_a_person() {
-    for failing in
-        [Stop, BackUpSafety, RestoreFiles, RestoreTag, RecreateOld, RestoreData, StartOld, VerifyOld]
-    {
+    for failing in [
+        ConfirmWayBack,
+        Stop,
+        BackUpSafety,
+        RestoreFiles,
+        RestoreTag,
+        RecreateOld,
+        RestoreData,
+        StartOld,
+        VerifyOld,
+    ] {
         let (steps, conclusion) = run(update(), &[(VerifyNew, VERSION), (failing, Cause::Step)]);
         let Conclusion::NeedsPerson { failure, then } = &conclusion else {
             panic!("{failing}: {conclusion:?}")
@@ -217,7 +262,9 @@ fn a_restoration_goes_back_only_before_it_moves_data() {
     for failing in [Stop, BackUpSafety] {
         let (steps, conclusion) = run(restore(), &[(failing, Cause::Step)]);
         assert_eq!(tier(&conclusion), Some(Tier::NeverStarted), "{failing}");
-        assert!(!steps.contains(&RestoreData));
+        // The containers are still there, and neither files nor tags were touched.
+        let at = steps.iter().position(|step| *step == failing).unwrap();
+        assert_eq!(steps[at + 1..], [StartOld, VerifyOld, Document], "{failing}");
     }
     for failing in [RestoreData, StartOld, VerifyOld] {
         let (_, conclusion) = run(restore(), &[(failing, Cause::Step)]);
@@ -312,7 +359,7 @@ fn an_interrupted_verification_that_fails_is_a_failure() {
 #[test]
 fn a_way_back_is_not_interrupted() {
     let expected = run(update(), &[(VerifyNew, VERSION)]);
-    for step in [Stop, BackUpSafety, RestoreFiles, RestoreData, VerifyOld] {
+    for step in [ConfirmWayBack, Stop, BackUpSafety, RestoreFiles, RestoreData, VerifyOld] {
         let mut run = Run::new(update());
         run.until_begun(VerifyNew);
         run.end(VerifyNew, failed(VERSION));

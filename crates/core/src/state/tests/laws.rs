@@ -5,7 +5,7 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Fate {
-    Done { unchanged: bool },
+    Done { unchanged: bool, ran: bool },
     Fails(Cause),
     CrashThenDone,
     InterruptedThenDone,
@@ -13,7 +13,7 @@ enum Fate {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        6 => any::<bool>().prop_map(|unchanged| Fate::Done { unchanged }),
+        6 => any::<(bool, bool)>().prop_map(|(unchanged, ran)| Fate::Done { unchanged, ran }),
         1 => prop::sample::select(vec![
             Cause::Step,
             Cause::Foreign,
@@ -49,7 +49,8 @@ fn live(plan: Plan, fates: &[Fate]) -> (Vec<(Step, bool)>, Conclusion) {
     while let Next::Do(step) = run.state.next(&run.plan) {
         run.begin();
         let outcome = match fates.next() {
-            Some(Fate::Done { unchanged: true }) if step == BackUpSafety => backed_up(Some(false)),
+            Some(Fate::Done { unchanged: true, .. }) if step == BackUpSafety => backed_up(Some(false)),
+            Some(Fate::Done { ran, .. }) if step == ConfirmWayBack => way_back(*ran),
             Some(Fate::Fails(cause)) => failed(*cause),
             Some(Fate::CrashThenDone) => {
                 run.state = RunState::replay(&run.journal).unwrap().1;
@@ -91,6 +92,10 @@ proptest! {
                 }
                 // The old container is made from the old files.
                 RecreateOld => prop_assert!(done_before(at, RestoreFiles) && done_before(at, RestoreTag)),
+                // Nothing is stopped for a way back that is closed.
+                Stop if steps[..at].iter().any(|s| matches!(s.0, CreateContainers | ConfirmWayBack)) => {
+                    prop_assert_eq!(steps[at - 1], (ConfirmWayBack, true));
+                }
                 VerifyOld => prop_assert!(done_before(at, StartOld)),
                 // Nothing is run in a container that is stopped, or not of the old version.
                 RunAfterBackup => {

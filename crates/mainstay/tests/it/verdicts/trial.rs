@@ -110,7 +110,7 @@ fn decision(case: &Case, run: &Run, events: &[EngineEvent]) -> Option<f64> {
         let started = |e: &&serde_json::Value| e["event"] == "step.started" && e["step"] == step;
         run.events.iter().find(started).and_then(|e| e["at"].as_i64())
     };
-    let (start, decided) = (begun("start-new")?, begun("stop")?);
+    let (start, decided) = (begun("start-new")?, begun("confirm-way-back")?);
     let within = |event: &&EngineEvent| (start..=decided).contains(&event.at);
     let last = |what: &str| events.iter().filter(within).filter(|e| e.what == what).map(|e| e.at).max();
     let first_start = events.iter().filter(within).find(|e| e.what == "start").map(|e| e.at);

@@ -1,0 +1,147 @@
+//! What others do while an update is at work, or lies dead: a file is edited, an image pruned, a container started or
+//! removed. Nothing of theirs is overwritten, no data is lost, and the service is not left down for it.
+
+use rustix::process::Signal;
+
+use crate::kept::with_own_repository;
+use crate::lab::process::{Run, Running};
+use crate::lab::{Lab, docker, net};
+
+/// It migrates the data, and goes bad while it is watched, but goes on answering.
+const BAD: &str = "2.0.0-unhealthy-after-5";
+
+fn begin(lab: &Lab, to: &str) -> Running {
+    let args = lab.update_args("app", to, &["--watch", "60s"]);
+    lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Whoever resumes it, and whether it then goes on or turns back at once: it is rolled back.
+fn rolled_back(run: Run) -> Run {
+    assert!(matches!(run.code, Some(4 | 130)), "{run}");
+    run
+}
+
+#[test]
+fn a_file_that_somebody_edits_closes_the_way_back_and_nothing_is_stopped() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let mut running = begin(&lab, BAD);
+    running.until_started("watch");
+    let container = lab.container_id("app");
+    let edited = lab.read("compose.yaml") + "# added by somebody else\n";
+    lab.write("compose.yaml", &edited);
+    let run = running.finish().expect(5);
+    assert_eq!(run.steps()[run.steps().len() - 2..], ["confirm-way-back", "document"], "{run}");
+    let then = &run.ended()["conclusion"]["then"]["problem"];
+    assert_eq!(then["code"], "file-changed", "{run}");
+    assert_eq!(lab.read("compose.yaml"), edited);
+    assert_eq!(lab.container_id("app"), container);
+    assert_eq!(lab.container("app")["State"]["Running"], true, "bad as it is, it was not stopped");
+    assert!(lab.get("/records").unwrap().contains("must not be lost"));
+    assert!(!run.fact("back-up-cutover")["backups"].as_array().unwrap().is_empty(), "{run}");
+}
+
+#[test]
+fn files_that_somebody_edits_before_the_cutover_are_nothing_to_create_from() {
+    let lab = Lab::new("solo").up();
+    let container = lab.container_id("app");
+    let mut running = begin(&lab, "2.0.0");
+    running.until_started("take-baseline");
+    running.kill();
+    let edited = lab.read("compose.yaml").replace("64m", "65m");
+    lab.write("compose.yaml", &edited);
+    let run = lab.mainstay(&["resume"]);
+    assert!(matches!(run.code, Some(1 | 5 | 130)), "{run}");
+    assert_eq!(lab.read("compose.yaml"), edited);
+    assert_eq!((lab.container_id("app"), lab.version().as_str()), (container, "1.0.0"), "it was not touched");
+}
+
+/// The old image under tags of the test's own, with an id that nobody else has.
+fn with_own_image() -> (Lab, String) {
+    let mut lab = Lab::new("solo");
+    let repository = format!("test/{}", lab.project);
+    let own = format!("127.0.0.1:5000/{repository}");
+    let container = docker(&["create", "127.0.0.1:5000/lab/fixture:1.0.0"]);
+    let change = format!("LABEL of={}", lab.project);
+    docker(&["commit", "--change", &change, container.trim(), &format!("{own}:1.0.0")]);
+    docker(&["rm", container.trim()]);
+    docker(&["push", "--quiet", &format!("{own}:1.0.0")]);
+    net::publish(&repository, "2.0.0", BAD);
+    let text = lab.read("compose.yaml").replace("${REGISTRY:-127.0.0.1:5000}/lab/fixture", &own);
+    lab.write("compose.yaml", &text);
+    lab.own_repositories.push(own.clone());
+    (lab.up(), own)
+}
+
+#[test]
+fn an_old_image_that_somebody_pruned_is_pulled_again() {
+    let (lab, own) = with_own_image();
+    lab.add_record("must not be lost");
+    let before = lab.now();
+    let image = lab.container("app")["Image"].as_str().unwrap().to_owned();
+    let mut running = begin(&lab, "2.0.0");
+    running.until_started("watch");
+    docker(&["rmi", "--force", &image]);
+    let run = running.finish().expect(4);
+    assert_eq!((run.tier(), lab.version().as_str()), ("full", "1.0.0"));
+    lab.assert_as_before(&before);
+    let names = docker(&["image", "inspect", "--format", "{{.RepoTags}}", &image]);
+    assert!(names.contains("mainstay/keep/") && names.contains(&format!("{own}:1.0.0")), "{names}");
+}
+
+#[test]
+fn a_version_that_somebody_starts_before_its_backup_is_none_that_never_ran() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let mut running = begin(&lab, "1.1.0");
+    running.until_started("back-up-cutover");
+    running.kill();
+    let container = lab.container_id("app");
+    docker(&["start", &container]);
+    assert_eq!(lab.version(), "1.1.0");
+    lab.add_record("written to the new version");
+    let run = rolled_back(lab.mainstay(&["resume"]));
+    assert_eq!(run.tier(), "image-only", "{run}");
+    assert!(!run.fact("back-up-safety")["backups"].as_array().unwrap().is_empty(), "{run}");
+    assert_eq!(lab.version(), "1.0.0");
+    let records = lab.get("/records").unwrap();
+    assert!(
+        records.contains("must not be lost") && records.contains("written to the new version"),
+        "{records}"
+    );
+    lab.compose_changes_nothing();
+}
+
+#[test]
+fn a_container_that_somebody_removes_is_no_version_that_works() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let before = lab.now();
+    let mut running = begin(&lab, "2.0.0");
+    running.until_started("verify-new");
+    running.kill();
+    docker(&["rm", "--force", &lab.container_id("app")]);
+    let run = rolled_back(lab.mainstay(&["resume"]));
+    assert_eq!((run.tier(), lab.version().as_str()), ("full", "1.0.0"), "{run}");
+    lab.assert_as_before(&before);
+}
+
+#[test]
+fn a_tag_that_the_pull_moved_is_put_back_where_the_update_goes_no_further() {
+    let (lab, repository) = with_own_repository();
+    let before = lab.now();
+    let tag = format!("127.0.0.1:5000/{repository}:stable");
+    let id = || docker(&["image", "inspect", "--format", "{{.Id}}", &tag]);
+    let old = id();
+    net::publish(&repository, "stable", "1.1.0");
+    let mut running = begin(&lab, "stable");
+    running.until_started("take-baseline");
+    running.signal(Signal::INT);
+    let run = running.finish().expect(130);
+    if !run.steps().contains(&"create-containers") {
+        assert_eq!(run.steps()[run.steps().len() - 2..], ["restore-tag", "document"], "{run}");
+        lab.assert_untouched(&before);
+    }
+    assert_eq!(id(), old);
+    lab.assert_old_version(&before);
+}
