@@ -1,5 +1,6 @@
 //! Steps on containers: have Compose make them, start and stop them through the engine.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::query_parameters::StopContainerOptionsBuilder;
@@ -12,7 +13,7 @@ use mainstay_runner::Context;
 
 use super::trouble::{bad_version, engine_step};
 use super::{Done, Host};
-use crate::compose::Compose;
+use crate::compose::{self, Compose};
 use crate::discover::{self, ListedContainer};
 use crate::engine::Engine;
 use crate::watch::meter::{Meter, Pace};
@@ -28,7 +29,7 @@ impl Host {
     /// Has Compose create the new containers; it stops and removes the old ones. The downtime begins.
     pub(super) fn create_containers(&mut self, context: &mut Context<'_>) -> Done {
         self.measure(context.plan);
-        let create = create(&self.engine, context.plan);
+        let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         let wanted = |service: &ServicePlan| {
             let Some(Fact::Pulled { images }) = context.state.fact(Step::PullImage) else { return None };
@@ -40,7 +41,7 @@ impl Host {
 
     /// Has Compose create the old containers again, without starting them.
     pub(super) fn recreate_old(&mut self, context: &mut Context<'_>) -> Done {
-        let create = create(&self.engine, context.plan);
+        let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
         Ok(created(containers))
@@ -79,6 +80,15 @@ impl Host {
         }
     }
 
+    /// Before the first step: a process that was killed may have left Compose at work on the same containers.
+    pub(super) fn wait_for_compose(&mut self, plan: &Plan) -> Result<(), Problem> {
+        if !self.alone {
+            self.runtime.block_on(compose::left_behind(self.run.path(), compose_limit(plan)))?;
+            self.alone = true;
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, plan: &Plan) {
         if self.meter.is_none() {
             self.meter = Meter::start(&self.runtime, &self.engine, plan);
@@ -90,12 +100,15 @@ impl Host {
     }
 }
 
-async fn create(engine: &Engine, plan: &Plan) -> Result<Vec<(String, ListedContainer)>, Problem> {
+async fn create(engine: &Engine, plan: &Plan, run: &Path) -> Result<Vec<(String, ListedContainer)>, Problem> {
     let services: Vec<String> = plan.unit.names().map(str::to_owned).collect();
-    let graces: u64 = plan.unit.services.iter().map(|s| s.stop_grace_ms).sum();
     let compose = Compose::for_project(&plan.unit.project).on_host(engine.host_for_children());
-    compose.create_without_start(&services, COMPOSE_LIMIT + Duration::from_millis(graces)).await?;
+    compose.create_without_start(&services, compose_limit(plan), run).await?;
     present(engine, plan).await
+}
+
+fn compose_limit(plan: &Plan) -> Duration {
+    COMPOSE_LIMIT + Duration::from_millis(plan.unit.services.iter().map(|s| s.stop_grace_ms).sum())
 }
 
 /// The containers of the unit as they are now, each with its service.
