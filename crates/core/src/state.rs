@@ -7,7 +7,11 @@
 //! Rollback is a list of its own, not the forward steps undone in reverse: the service stops before data
 //! moves, and the old files are back before the old container is created.
 
+mod cut_off;
+
 use serde::{Deserialize, Serialize};
+
+pub use cut_off::OnResume;
 
 use crate::baseline::{Measured, Sample};
 use crate::event::{BackupRecord, Entry, Event, Fact, Outcome};
@@ -533,7 +537,7 @@ impl RunState {
 }
 
 fn interrupted() -> Failure {
-    Failure::new(Problem::new("interrupted", "the run was interrupted by the operator"), Cause::Interrupted)
+    Failure::new(Problem::new("interrupted", "the run was interrupted"), Cause::Interrupted)
 }
 
 fn asked_for_by_operator() -> Failure {

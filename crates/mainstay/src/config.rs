@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_core::plan::Quiesce;
 use mainstay_core::problem::Problem;
+use mainstay_core::state::OnResume;
 use mainstay_core::watch::{LogRules, Patterns};
 use mainstay_host::functional::CheckWishes;
 use mainstay_host::plan::{HookWish, HookWishes};
@@ -96,6 +97,9 @@ pub struct Settings {
     pub after_backup: Option<HookCommand>,
     /// How long each of these commands may take; 60s where it is not said.
     pub hook_timeout: Option<Span>,
+    /// What `mainstay resume` does with an update that was cut off before its new version had been verified: turn it
+    /// back (`safe`, where it is not said), or go on with it (`continue`).
+    pub on_resume: Option<ResumeMode>,
     /// What else is asked of the service, to tell whether a version works.
     #[serde(default)]
     pub check: Vec<CheckConfig>,
@@ -119,6 +123,25 @@ impl QuiesceMode {
             Self::Stop => Some(Quiesce::Stop),
             Self::Pause => Some(Quiesce::Pause),
             Self::None => None,
+        }
+    }
+}
+
+/// What becomes of an update that was cut off before its new version had been verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResumeMode {
+    /// It turns back.
+    Safe,
+    /// It goes on.
+    Continue,
+}
+
+impl From<ResumeMode> for OnResume {
+    fn from(mode: ResumeMode) -> Self {
+        match mode {
+            ResumeMode::Safe => Self::Safe,
+            ResumeMode::Continue => Self::Continue,
         }
     }
 }
@@ -185,6 +208,7 @@ const KEYS: &[&str] = &[
     "before_backup",
     "after_backup",
     "hook_timeout",
+    "on_resume",
     "check",
 ];
 
@@ -281,6 +305,7 @@ impl Settings {
             before_backup: self.before_backup.or(other.before_backup),
             after_backup: self.after_backup.or(other.after_backup),
             hook_timeout: self.hook_timeout.or(other.hook_timeout),
+            on_resume: self.on_resume.or(other.on_resume),
             check: CheckConfig::nearer(self.check, other.check),
         }
     }
