@@ -206,7 +206,7 @@ fn a_disk_that_fills_up_at_the_worst_moment() {
         let run = run.expect(5);
         assert_eq!(run.code_of_problem(), "journal-failed", "{run}");
         assert!(run.words().contains("mainstay resume"), "{run}");
-        let resumed = lab.mainstay(&["resume"]).expect_kept();
+        let resumed = lab.mainstay(&["resume", "--on-resume", "continue"]).expect_kept();
         assert!(resumed.steps().contains(&"back-up-cutover"), "{resumed}");
         assert_eq!(lab.version(), "2.0.0");
     }

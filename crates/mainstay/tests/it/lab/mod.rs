@@ -7,6 +7,7 @@ mod before;
 pub mod engine;
 pub mod net;
 pub mod process;
+pub mod proxy;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
