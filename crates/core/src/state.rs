@@ -15,8 +15,10 @@ use crate::time::Timestamp;
 use crate::verdict::{Conclusion, Failure, Tier};
 
 mod courses;
+mod cut_off;
 mod standing;
 
+pub use cut_off::OnResume;
 use standing::Course;
 pub use standing::Standing;
 

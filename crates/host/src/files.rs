@@ -20,7 +20,7 @@ mod attributes;
 mod replace;
 mod run_dir;
 
-pub use replace::{NewFile, read, read_if_there, remove, replace};
+pub use replace::{NewFile, read, read_if_there, remove, replace, tidy};
 pub use run_dir::RunDir;
 
 /// BLAKE3 in hex, as plans hold it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::QuiesceMode;
+use crate::config::{QuiesceMode, ResumeMode};
 use crate::resolver::Resolver;
 use crate::span::Span;
 
@@ -331,6 +331,13 @@ pub struct ShowArgs {
 pub struct ResumeArgs {
     /// The run's id, or the beginning of it [default: the newest unfinished run]
     pub run: Option<String>,
+    /// What to do with an update whose new version had not been verified
+    /// [default: `on_resume` in mainstay.toml, else safe]
+    #[arg(long, value_name = "MODE", env = "MAINSTAY_ON_RESUME")]
+    pub on_resume: Option<ResumeMode>,
+    /// Wait until the engine answers, for so long (10m where LIMIT is not said); for resuming at boot
+    #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true, default_missing_value = "10m")]
+    pub wait_engine: Option<Span>,
 }
 
 #[cfg(test)]

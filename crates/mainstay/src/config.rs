@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_core::plan::Quiesce;
 use mainstay_core::problem::Problem;
+use mainstay_core::state::OnResume;
 use mainstay_core::watch::{LogRules, Patterns};
 use mainstay_host::functional::CheckWishes;
 use mainstay_host::plan::{HookWishes, ProfileWishes};
@@ -102,9 +103,31 @@ pub struct Settings {
     /// What the service's image is: the name of a profile, or `none`; recognised by its configuration where it is not said.
     #[schemars(with = "Option<String>")]
     pub profile: Option<ProfileName>,
+    /// What `mainstay resume` does with an update that was cut off before its new version had been verified: turn it
+    /// back (`safe`, where it is not said), or go on with it (`continue`).
+    pub on_resume: Option<ResumeMode>,
     /// What else is asked of the service, to tell whether a version works.
     #[serde(default)]
     pub check: Vec<CheckConfig>,
+}
+
+/// What becomes of an update that was cut off before its new version had been verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResumeMode {
+    /// It turns back.
+    Safe,
+    /// It goes on.
+    Continue,
+}
+
+impl From<ResumeMode> for OnResume {
+    fn from(mode: ResumeMode) -> Self {
+        match mode {
+            ResumeMode::Safe => Self::Safe,
+            ResumeMode::Continue => Self::Continue,
+        }
+    }
 }
 
 const PROJECT_FILE: &str = "mainstay.toml";
@@ -139,6 +162,7 @@ const KEYS: &[&str] = &[
     "after_backup",
     "hook_timeout",
     "profile",
+    "on_resume",
     "check",
 ];
 
@@ -238,6 +262,7 @@ impl Settings {
             after_backup: self.after_backup.or(other.after_backup),
             hook_timeout: self.hook_timeout.or(other.hook_timeout),
             profile: self.profile.or(other.profile),
+            on_resume: self.on_resume.or(other.on_resume),
             check: CheckConfig::nearer(self.check, other.check),
         }
     }

@@ -11,5 +11,5 @@ pub mod world;
 
 pub use journal::{Journal, JournalError, Permit, RunId, RunSummary};
 pub use lock::{Held, Lock, LockError};
-pub use run::{Observer, RunError, drive};
+pub use run::{Observer, RunError, drive, resume};
 pub use world::{Context, World};

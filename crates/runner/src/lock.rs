@@ -1,7 +1,9 @@
 //! One run at a time per engine, by a lock that dies with its process.
 //!
 //! The lock is `flock` on a file named after the engine, so that runs with different state directories see
-//! each other. What the file says about its owner is for people; only the kernel's lock decides.
+//! each other. What the file says about its owner is for people; only the kernel's lock decides. Since a new owner
+//! has the lock a moment before it has written who it is, and a process id is given out again one day, what stands
+//! there counts only while a process of that id that was started at that time lives.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -17,16 +19,40 @@ use serde::{Deserialize, Serialize};
 pub struct Held {
     /// The owner's process id.
     pub pid: u32,
+    /// When that process was started, in clock ticks since the machine was (field 22 of `/proc/PID/stat`,
+    /// see proc(5)); `None` where that can't be learned.
+    #[serde(default)]
+    pub started: Option<u64>,
     /// What it is doing, for people: `update shop/app`.
     pub doing: String,
     /// Since when.
     pub since: Timestamp,
 }
 
+impl Held {
+    /// By this process, from now on.
+    #[must_use]
+    pub fn here(doing: &str, since: Timestamp) -> Self {
+        let pid = std::process::id();
+        Self { pid, started: started(pid), doing: doing.to_owned(), since }
+    }
+
+    /// Whether the process that wrote this lives: not merely one that has its id today.
+    fn lives(&self) -> bool {
+        self.started.is_some() && started(self.pid) == self.started
+    }
+}
+
+/// When a process was started, if it lives. Its name, in parentheses, may hold anything.
+fn started(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
 /// Why the lock could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another run holds it.
+    /// Another run holds it; who, if that can be told.
     #[error("another run is at work on this engine")]
     Held(Option<Held>),
     /// The lock file can't be made.
@@ -69,7 +95,8 @@ impl Lock {
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = file.read_to_string(&mut text);
-                return Err(LockError::Held(serde_json::from_str(&text).ok()));
+                let owner = serde_json::from_str(&text).ok();
+                return Err(LockError::Held(owner.filter(Held::lives)));
             }
             Err(errno) => return Err(failed(errno.into())),
         }
@@ -77,5 +104,42 @@ impl Lock {
         file.rewind().map_err(failed)?;
         file.write_all(serde_json::to_string(owner).unwrap_or_default().as_bytes()).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner_told(held: &Held) -> Option<Held> {
+        let directory = tempfile::tempdir().unwrap();
+        let _lock = Lock::take(directory.path(), "engine", held).unwrap();
+        match Lock::take(directory.path(), "engine", held) {
+            Err(LockError::Held(owner)) => owner,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_owner_is_told() {
+        let held = Held::here("update shop/app", Timestamp(5));
+        assert_eq!(owner_told(&held), Some(held));
+    }
+
+    #[test]
+    fn an_owner_of_an_earlier_process_with_the_same_id_is_not() {
+        let held = Held::here("update shop/app", Timestamp(5));
+        let earlier = Held { started: held.started.map(|ticks| ticks - 1), ..held.clone() };
+        assert_eq!(owner_told(&earlier), None);
+        assert_eq!(owner_told(&Held { pid: u32::MAX, ..held.clone() }), None);
+        assert_eq!(owner_told(&Held { started: None, ..held }), None);
+    }
+
+    #[test]
+    fn it_is_free_when_its_owner_is_gone_whatever_the_file_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = Held::here("update shop/app", Timestamp(5));
+        drop(Lock::take(directory.path(), "engine", &held).unwrap());
+        Lock::take(directory.path(), "engine", &held).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use mainstay_core::event::{Entry, Event, Progress};
 use mainstay_core::finding::Finding;
 use mainstay_core::plan::Plan;
-use mainstay_core::state::{IllegalEntry, Next, RunState};
+use mainstay_core::state::{IllegalEntry, Next, OnResume, RunState};
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::Conclusion;
@@ -32,7 +32,7 @@ pub enum RunError {
     Order(#[from] IllegalEntry),
 }
 
-/// Performs a run until it ends: a fresh one, or one that another process left.
+/// Performs a run until it ends: a fresh one, or one that another process left and that goes on as it would have.
 ///
 /// # Errors
 /// [`RunError`] where the journal fails. The run can be resumed then.
@@ -42,11 +42,30 @@ pub fn drive(
     world: &mut dyn World,
     observer: &mut dyn Observer,
 ) -> Result<Conclusion, RunError> {
+    resume(journal, run, world, observer, OnResume::Continue)
+}
+
+/// As [`drive`], for a run that another process left: `on_resume` says whether it may go on forward.
+///
+/// # Errors
+/// [`RunError`] where the journal fails. The run can be resumed then.
+pub fn resume(
+    journal: &mut Journal,
+    run: &str,
+    world: &mut dyn World,
+    observer: &mut dyn Observer,
+    on_resume: OnResume,
+) -> Result<Conclusion, RunError> {
     let entries = journal.entries(run)?;
     let (plan, state) = RunState::replay(&entries)?;
     let mut loop_ = Loop { journal, run, plan, state, world, observer, begun_at: begun_at(&entries) };
-    if entries.len() > 1 {
+    // A run that has only begun looks like a fresh one, which goes on in any case.
+    if entries.len() > 1 || on_resume == OnResume::Safe {
         loop_.append(Event::Resumed)?;
+        let turn = loop_.state.cut_off(&loop_.plan);
+        if let (OnResume::Safe, Some(event)) = (on_resume, turn) {
+            loop_.append(event)?;
+        }
     }
     loop_.finish_run()
 }

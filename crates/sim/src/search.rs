@@ -9,14 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _};
 
 use mainstay_core::event::{Entry, Event, Outcome};
-use mainstay_core::plan::{Kind, Plan};
+use mainstay_core::plan::Plan;
 use mainstay_core::state::{Next, RunState};
 use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
-use mainstay_core::verdict::Cause;
 
 use crate::deeds::Deed;
-use crate::fate::{Broken, Fate, Performed, causes, failed};
+use crate::fate::{Broken, Fate, Performed, causes};
 use crate::judge::{Suffered, judge};
 use crate::twist::Twist;
 use crate::world::World;
@@ -242,7 +241,8 @@ impl Search<'_> {
         match outcome {
             None if self.twist == Twist::ForgetsBegun && !again => after.state = node.state.clone(),
             None => {
-                if let Some(event) = cut_off(&after.state, self.plan, step) {
+                // Whoever resumes it may have it turn back, without another look at the step in doubt.
+                if let Some(event) = after.state.cut_off(self.plan) {
                     let mut safe = after.clone();
                     append(&mut safe.state, self.plan, event)?;
                     self.follow(Happening::TurnedBack(step), &safe)?;
@@ -254,18 +254,6 @@ impl Search<'_> {
         self.follow(Happening::Step(step, fate), &after)?;
         Ok(cut)
     }
-}
-
-/// A run that was cut off may also be resumed by turning back, without another look at the step in doubt.
-fn cut_off(state: &RunState, plan: &Plan, step: Step) -> Option<Event> {
-    let forward = state.turned_back().is_none() && !state.interrupted();
-    let verified = state.fact(Step::VerifyNew).is_some();
-    // A command in a container may still run, and only its own step can end it.
-    let command = matches!(step, Step::RunBeforeBackup | Step::RunAfterBackup | Step::RunBeforeCutover);
-    if plan.kind != Kind::Update || !forward || verified || command || step == Step::Document {
-        return None;
-    }
-    Some(Event::StepEnded { step, outcome: failed(Cause::Interrupted) })
 }
 
 fn append(state: &mut RunState, plan: &Plan, event: Event) -> Result<(), Broken> {

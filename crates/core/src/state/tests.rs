@@ -10,6 +10,7 @@ use crate::problem::Problem;
 use crate::verdict::{Cause, DataDoubt};
 
 mod course;
+mod cut_off;
 mod journal;
 mod laws;
 mod quiesce;

@@ -1,11 +1,15 @@
 //! Runs one command with a time limit, in a process group of its own.
 //!
-//! However the wait ends (time, or a caller that stops waiting), the whole group is gone afterwards. What the
-//! command says is kept for the caller and never logged: Compose prints secrets in clear.
+//! However the wait ends (time, or a caller that stops waiting), the whole group is gone afterwards. Only the end of
+//! this process leaves the command behind: see [`run_marked`]. What the command says is kept for the caller and never
+//! logged: Compose prints secrets in clear.
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay_core::problem::Problem;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -41,6 +45,13 @@ impl Group {
         Self(child.id().and_then(|id| Pid::from_raw(id.cast_signed())))
     }
 
+    /// Asks it to end, and ends it.
+    async fn end(&self, child: &mut Child) {
+        self.signal(Signal::TERM);
+        let _status = tokio::time::timeout(GRACE, child.wait()).await;
+        self.signal(Signal::KILL);
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
             // A group that is gone already is what we want.
@@ -70,6 +81,78 @@ pub async fn run(
     limit: Duration,
     input: Option<&[u8]>,
 ) -> Result<Output, Problem> {
+    let command = command(args, directory, docker_host)?;
+    let ended = to_its_end(command, limit, input).await;
+    ended.map_err(|e| not_run(args, directory, &e))?.ok_or_else(|| late(args, limit))
+}
+
+/// As [`run`], for a command that must not be begun again while it still runs, though this process was killed. It
+/// holds a lock on a file in `mark` as long as it lives, as its standard input; and what it says goes into files
+/// rather than into pipes, whose other end would be gone: it would die of its next word, half done.
+///
+/// # Errors
+///
+/// As [`run`]; `compose-timeout` also where one that was left behind does not end.
+pub async fn run_marked(
+    args: &[String],
+    directory: &Path,
+    docker_host: Option<&str>,
+    limit: Duration,
+    mark: &Path,
+) -> Result<Output, Problem> {
+    let lock = alone(mark, limit).await?;
+    let mut command = command(args, directory, docker_host)?;
+    let broken = |e: std::io::Error| not_run(args, directory, &e);
+    let said = || tempfile::tempfile_in(mark).and_then(|file| Ok((file.try_clone()?, file)));
+    let ((stdout, out), (stderr, err)) = (said().map_err(broken)?, said().map_err(broken)?);
+    command.process_group(0).kill_on_drop(true).stdin(lock).stdout(stdout).stderr(stderr);
+    let mut child = command.spawn().map_err(broken)?;
+    // What was handed over to the child is still open in the command.
+    drop(command);
+    let mut group = Group::of(&child);
+    let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
+        group.end(&mut child).await;
+        return Err(late(args, limit));
+    };
+    group.0 = None;
+    let (stdout, stderr) = (reread(out), reread(err));
+    Ok(Output { code: status.map_err(broken)?.code(), stdout, stderr })
+}
+
+/// Waits until no command that a dead process began with [`run_marked`] runs any more, and keeps others from being
+/// begun until what is returned is closed.
+///
+/// # Errors
+///
+/// `compose-timeout`; `compose-failed` where the file can't be used.
+pub async fn alone(mark: &Path, limit: Duration) -> Result<File, Problem> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
+    let path = mark.join("compose.lock");
+    let unusable = |e: &std::io::Error| {
+        Problem::new("compose-failed", format!("{} can't be used", path.display())).because(e)
+    };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(|e| unusable(&e))?;
+    let until = Instant::now() + limit;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(unusable(&error)),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+                let what = format!(
+                    "Compose, begun by a process of this run that was killed, did not end within {} s",
+                    limit.as_secs()
+                );
+                let who = format!("see who it is, and end it: `fuser -v {}`", path.display());
+                return Err(Problem::new("compose-timeout", what).advise(who));
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+fn command(args: &[String], directory: &Path, docker_host: Option<&str>) -> Result<Command, Problem> {
     let Some((program, rest)) = args.split_first() else {
         return Err(Problem::new("compose-failed", "no command to run"));
     };
@@ -78,14 +161,20 @@ pub async fn run(
     if let Some(host) = docker_host {
         command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
     }
-    let ended = to_its_end(command, limit, input).await;
-    ended.map_err(|e| not_run(program, directory, &e))?.ok_or_else(|| {
-        Problem::new(
-            "compose-timeout",
-            format!("`{}` did not end within {} s and was killed", brief(args), limit.as_secs()),
-        )
-        .advise("see whether the engine answers: `docker ps`")
-    })
+    Ok(command)
+}
+
+fn late(args: &[String], limit: Duration) -> Problem {
+    let what = format!("`{}` did not end within {} s and was killed", brief(args), limit.as_secs());
+    Problem::new("compose-timeout", what).advise("see whether the engine answers: `docker ps`")
+}
+
+/// What was written into a file by somebody else who had it open.
+fn reread(mut file: File) -> String {
+    let mut bytes = Vec::new();
+    // What was read until an error is still worth having.
+    let _partial = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Runs a command in a group of its own. `None` where its time was up: then the group has been killed.
@@ -112,9 +201,7 @@ pub async fn to_its_end(
         group.0 = None;
         return Ok(Some(Output { code: status?.code(), stdout, stderr }));
     }
-    group.signal(Signal::TERM);
-    let _status = tokio::time::timeout(GRACE, child.wait()).await;
-    group.signal(Signal::KILL);
+    group.end(&mut child).await;
     Ok(None)
 }
 
@@ -134,7 +221,8 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn not_run(program: &str, directory: &Path, error: &std::io::Error) -> Problem {
+fn not_run(args: &[String], directory: &Path, error: &std::io::Error) -> Problem {
+    let program = args.first().map_or("", String::as_str);
     if error.kind() == std::io::ErrorKind::NotFound && directory.is_dir() {
         return Problem::new("compose-not-installed", format!("`{program}` is not installed")).advise(
             "install the Compose that the project is run with: https://docs.docker.com/compose/install/",
@@ -187,6 +275,28 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the grandchild still runs");
+    }
+
+    #[tokio::test]
+    async fn a_marked_command_is_waited_for_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        // As a process that was killed leaves it: nobody waits for it.
+        let lock = alone(dir.path(), GRACE).await.unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1; echo first >>order"]).current_dir(dir.path()).stdin(lock);
+        let mut left = command.spawn().unwrap();
+        drop(command);
+        let early = alone(dir.path(), Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!(early.code, "compose-timeout");
+        let args = sh("echo second >>order; cat order; echo aside >&2; exit 7");
+        let output = run_marked(&args, dir.path(), None, GRACE, dir.path()).await.unwrap();
+        assert_eq!((output.code, output.stdout.as_str()), (Some(7), "first\nsecond\n"));
+        assert_eq!(output.stderr, "aside\n");
+        left.wait().await.unwrap();
+        let late =
+            run_marked(&sh("sleep 60"), dir.path(), None, Duration::from_millis(100), dir.path()).await;
+        assert_eq!(late.unwrap_err().code, "compose-timeout");
+        alone(dir.path(), GRACE).await.unwrap();
     }
 
     #[tokio::test]

@@ -139,20 +139,31 @@ impl Compose {
     }
 
     /// Makes the new containers of the services and removes the old ones, without starting anything. The
-    /// old ones are stopped first, so `limit` has to leave them their time to stop.
+    /// old ones are stopped first, so `limit` has to leave them their time to stop. Should this process be killed
+    /// meanwhile, Compose goes on to its end, and [`left_behind`] waits for it by `mark`, a directory.
     ///
     /// # Errors
     ///
     /// As [`Compose::config`], and `compose-create-failed` with the last lines that Compose said.
-    pub async fn create_without_start(&self, services: &[String], limit: Duration) -> Result<(), Problem> {
-        let output = self.run(&args::create(&self.project, services, false), limit).await?;
+    pub async fn create_without_start(
+        &self,
+        services: &[String],
+        limit: Duration,
+        mark: &Path,
+    ) -> Result<(), Problem> {
+        let (directory, host) = (&self.project.directory, self.docker_host.as_deref());
+        let create = async |all: bool| {
+            let args = args::create(&self.project, services, all);
+            child::run_marked(&args, directory, host, limit, mark).await
+        };
+        let output = create(false).await?;
         if output.code == Some(0) {
             return Ok(());
         }
         // Refused while loading, before any effect: a dependency stands in a profile that isn't active.
         let v2 = matches!(self.project.compose, ComposeVersion::V2(_));
         let output = if v2 && output.stderr.contains("invalid compose project") {
-            self.run(&args::create(&self.project, services, true), limit).await?
+            create(true).await?
         } else {
             output
         };
@@ -202,6 +213,15 @@ impl Compose {
     async fn run(&self, args: &[String], limit: Duration) -> Result<Output, Problem> {
         child::run(args, &self.project.directory, self.docker_host.as_deref(), limit, None).await
     }
+}
+
+/// Waits for the Compose that a process which was killed has left at work; see [`Compose::create_without_start`].
+///
+/// # Errors
+///
+/// `compose-timeout` where it does not end within `limit`, `compose-failed`.
+pub async fn left_behind(mark: &Path, limit: Duration) -> Result<(), Problem> {
+    child::alone(mark, limit).await.map(drop)
 }
 
 /// Which Compose is installed.

@@ -190,7 +190,7 @@ impl Engine {
             Error::DockerResponseServerError { message, .. } => {
                 Problem::new("engine-refused", format!("could not {what}")).because(message)
             }
-            _ if io_kind(error).is_some() => {
+            _ if io_kind(error).is_some() || is_broken(error) => {
                 let mut problem = unreachable(&self.endpoint, error);
                 problem.what = format!("could not {what}: {}", problem.what);
                 problem
@@ -207,7 +207,10 @@ pub fn is_not_found(problem: &Problem) -> bool {
 }
 
 /// Puts a time limit on any call of the client.
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::time::timeout(limit, call).await.unwrap_or(Err(Error::RequestTimeoutError))
 }
 
@@ -265,6 +268,12 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> Problem {
     } else {
         problem.advise("see whether `docker version` reaches it with the same settings")
     }
+}
+
+/// Whether the connection ended before the answer had come: what became of the call is not known, and nothing was
+/// refused.
+fn is_broken(error: &Error) -> bool {
+    matches!(error, Error::HyperLegacyError { .. } | Error::HyperResponseError { .. })
 }
 
 /// The kind of the innermost input/output error, if there is one.

@@ -92,6 +92,11 @@ pub fn remove(path: &Path, expected: &str) -> Result<(), FileError> {
     sync_directory(path)
 }
 
+/// Removes what a call of [`replace`] that was cut off left beside a file. It holds what the file was to hold.
+pub fn tidy(path: &Path) -> Result<(), FileError> {
+    clean_up(&temporary_name(&follow(path)?))
+}
+
 /// Whether the wanted bytes are there; an error where neither they nor the expected ones are.
 fn is_in_place(target: &Path, expected_before: Option<&str>, bytes: &[u8]) -> Result<bool, FileError> {
     let present = read_if_there(target)?;

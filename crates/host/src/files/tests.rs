@@ -174,3 +174,15 @@ fn the_directory_of_a_run_is_private_and_keeps_what_is_written() {
     }
     assert!(RunDir::create(&state, "../7").is_err());
 }
+
+/// The way back from an edit that had not taken effect: nothing is to be put back, and nothing stays.
+#[test]
+fn what_a_crash_left_can_be_tidied_up_alone() {
+    let (place, file) = place();
+    fs::write(&file, "old").unwrap();
+    fs::write(place.path().join(".compose.yaml.mainstay-tmp"), "half of the n").unwrap();
+    tidy(&file).unwrap();
+    tidy(&file).unwrap();
+    assert_eq!(names(&place), ["compose.yaml"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+}

@@ -9,6 +9,7 @@ use mainstay_core::redact;
 use mainstay_core::time::Timestamp;
 
 use super::{Reference, trouble};
+use crate::engine::{CALL_LIMIT, within};
 
 /// The configuration of an image here, by reference or id. Problem code `image-missing`.
 pub async fn inspect(docker: &Docker, image: &str) -> Result<ImageConfig, Problem> {
@@ -25,7 +26,7 @@ pub(super) fn missing(image: &str) -> Problem {
 
 /// The engine's answer; `None` for an image that isn't here.
 pub(super) async fn find(docker: &Docker, image: &str) -> Result<Option<ImageInspect>, Problem> {
-    match docker.inspect_image(image).await {
+    match within(CALL_LIMIT, docker.inspect_image(image)).await {
         Ok(found) => Ok(Some(found)),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
         Err(error) => Err(trouble::of_engine(&error)),

@@ -4,6 +4,7 @@
 //! calls may be repeated. What it does not do: decide how long an image is kept.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -13,6 +14,10 @@ use bollard::query_parameters::{
 use mainstay_core::problem::Problem;
 
 use super::{Reference, inspect, trouble};
+use crate::engine::{CALL_LIMIT, within};
+
+/// The engine may take this long to remove the layers of an image.
+const REMOVE_LIMIT: Duration = Duration::from_secs(180);
 
 /// Where our own tags live.
 pub const KEEP_PREFIX: &str = "mainstay/keep/";
@@ -55,7 +60,8 @@ pub async fn restore_tag(docker: &Docker, reference: &Reference, image_id: &str)
 pub async fn drop_keep(docker: &Docker, keep_tag: &str) -> Result<bool, Problem> {
     let tag = ours(keep_tag)?;
     let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
-    match docker.remove_image(&tag.to_string(), Some(options), None).await {
+    let name = tag.to_string();
+    match within(REMOVE_LIMIT, docker.remove_image(&name, Some(options), None)).await {
         Ok(_) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(true),
         Err(Error::DockerResponseServerError { status_code: 409, .. }) => Ok(false),
         Err(error) => Err(trouble::of_engine(&error)),
@@ -66,7 +72,8 @@ pub async fn drop_keep(docker: &Docker, keep_tag: &str) -> Result<bool, Problem>
 pub async fn kept_tags(docker: &Docker) -> Result<HashSet<String>, Problem> {
     let filters = HashMap::from([("reference", vec![format!("{KEEP_PREFIX}*")])]);
     let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-    let images = docker.list_images(Some(options)).await.map_err(|error| trouble::of_engine(&error))?;
+    let listed = within(CALL_LIMIT, docker.list_images(Some(options))).await;
+    let images = listed.map_err(|error| trouble::of_engine(&error))?;
     // An image that has one of our tags is listed with its other ones.
     let tags = images.into_iter().flat_map(|image| image.repo_tags);
     Ok(tags.filter(|tag| tag.starts_with(KEEP_PREFIX)).collect())
@@ -82,7 +89,7 @@ async fn point(docker: &Docker, reference: &Reference, image_id: &str) -> Result
         return Ok(false);
     }
     let options = TagImageOptionsBuilder::default().repo(&reference.familiar_name()).tag(tag).build();
-    match docker.tag_image(image_id, Some(options)).await {
+    match within(CALL_LIMIT, docker.tag_image(image_id, Some(options))).await {
         Ok(()) => Ok(true),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => Err(inspect::missing(image_id)),
         Err(error) => Err(trouble::of_engine(&error)),

@@ -101,6 +101,8 @@ pub(super) fn of_engine(error: &Error) -> Problem {
                 .because(redact::line(message))
                 .advise("look into the engine's log (`journalctl -u docker`)")
         }
+        Error::RequestTimeoutError => Problem::new("engine-timeout", "the engine did not answer in time")
+            .advise("see whether it is overloaded or hangs: `docker ps`, `journalctl -u docker -n 50`"),
         other => Problem::new("engine-unreachable", "the engine did not answer")
             .because_of(other)
             .advise("check that the engine runs and that this user may talk to it (`docker version`)"),

@@ -87,6 +87,8 @@ impl Host {
 
 fn put_back(run: &RunDir, edit: &FileEdit) -> Result<(), Problem> {
     let Some(before) = &edit.before else { return Ok(files::remove(&edit.path, &edit.after)?) };
+    // Also where the edit was cut off before it had taken effect: then there is nothing else to put back.
+    files::tidy(&edit.path)?;
     let present = files::read_if_there(&edit.path)?;
     if present.as_deref().map(files::hash).as_ref() == Some(before) {
         return Ok(());

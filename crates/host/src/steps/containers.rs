@@ -1,5 +1,6 @@
 //! Steps on containers: have Compose make them, start and stop them through the engine.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::query_parameters::StopContainerOptionsBuilder;
@@ -14,7 +15,7 @@ use super::configuration::same_containers;
 use super::trouble::{bad_version, engine_step};
 use super::way_back::{ever_ran, files_are, new_version_rests};
 use super::{Done, Host};
-use crate::compose::Compose;
+use crate::compose::{self, Compose};
 use crate::discover::{self, ListedContainer};
 use crate::engine::Engine;
 use crate::watch::meter::{Meter, Pace};
@@ -38,7 +39,7 @@ impl Host {
             self.runtime.block_on(same).map_err(engine_step)?;
         }
         self.measure(context.plan);
-        let create = create(&self.engine, context.plan);
+        let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         let wanted = |service: &ServicePlan| {
             let Some(Fact::Pulled { images }) = context.state.fact(Step::PullImage) else { return None };
@@ -55,7 +56,7 @@ impl Host {
         let rests = new_version_rests(&self.engine, context.plan, never_ran);
         self.runtime.block_on(rests).map_err(engine_step)?;
         self.restore_tag(context)?; // somebody may have pruned the image since
-        let create = create(&self.engine, context.plan);
+        let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
         Ok(created(containers))
@@ -99,6 +100,15 @@ impl Host {
         }
     }
 
+    /// Before the first step: a process that was killed may have left Compose at work on the same containers.
+    pub(super) fn wait_for_compose(&mut self, plan: &Plan) -> Result<(), Problem> {
+        if !self.alone {
+            self.runtime.block_on(compose::left_behind(self.run.path(), compose_limit(plan)))?;
+            self.alone = true;
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, plan: &Plan) {
         if self.meter.is_none() {
             self.meter = Meter::start(&self.runtime, &self.engine, plan);
@@ -110,12 +120,15 @@ impl Host {
     }
 }
 
-async fn create(engine: &Engine, plan: &Plan) -> Result<Vec<(String, ListedContainer)>, Problem> {
+async fn create(engine: &Engine, plan: &Plan, run: &Path) -> Result<Vec<(String, ListedContainer)>, Problem> {
     let services: Vec<String> = plan.unit.names().map(str::to_owned).collect();
-    let graces: u64 = plan.unit.services.iter().map(|s| s.stop_grace_ms).sum();
     let compose = Compose::for_project(&plan.unit.project).on_host(engine.host_for_children());
-    compose.create_without_start(&services, COMPOSE_LIMIT + Duration::from_millis(graces)).await?;
+    compose.create_without_start(&services, compose_limit(plan), run).await?;
     present(engine, plan).await
+}
+
+fn compose_limit(plan: &Plan) -> Duration {
+    COMPOSE_LIMIT + Duration::from_millis(plan.unit.services.iter().map(|s| s.stop_grace_ms).sum())
 }
 
 /// The containers of the unit as they are now, each with its service.

@@ -55,11 +55,13 @@ impl Host {
         Ok(Fact::Verified { startup_ms, downtime_ms, observations })
     }
 
-    /// Stays and looks until the window ends. The deadline is that of the first begin, also after a restart.
+    /// Stays and looks until the window ends. The deadline is that of the first begin, also after a restart; but what
+    /// is kept has been looked at since.
     pub(super) fn watch(&mut self, context: &mut Context<'_>) -> Done {
         self.pace(Pace::Loose);
         let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
-        let limit = Duration::from_millis(deadline.since(now()).min(context.plan.limits.watch_ms));
+        let window = context.plan.limits.watch_ms;
+        let limit = Duration::from_millis(deadline.since(now()).max(LEAST_MS).min(window));
         let begun = context.begun_at;
         let before = context.plan.baseline.before(context.state.measured());
         let end = self.observe(Step::Watch, Mode::Watch, limit, now(), context)?;

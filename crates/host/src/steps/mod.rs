@@ -12,6 +12,7 @@ mod document;
 mod hooks;
 mod images;
 mod judge;
+mod patience;
 mod rate;
 mod reach;
 mod still;
@@ -60,6 +61,10 @@ pub struct Host {
     /// Opened at the first backup, because opening derives a key, which takes a good part of a second: not in
     /// the downtime.
     vault: Option<Arc<Vault>>,
+    /// No Compose of a process that was killed is at work any more.
+    alone: bool,
+    /// The step that is performed was broken off by the absence of the engine.
+    once_more: bool,
 }
 
 impl Host {
@@ -73,7 +78,21 @@ impl Host {
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
         let (meter, operator, sampling, warned, vault) = (None, None, None, Vec::new(), None);
-        Self { engine, runtime, access, run, interrupt, meter, operator, sampling, warned, vault }
+        let (alone, once_more) = (false, false);
+        Self {
+            engine,
+            runtime,
+            access,
+            run,
+            interrupt,
+            meter,
+            operator,
+            sampling,
+            warned,
+            vault,
+            alone,
+            once_more,
+        }
     }
 
     /// With somebody to answer questions.
@@ -100,6 +119,7 @@ impl Host {
     }
 
     fn step(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        self.wait_for_compose(context.plan).map_err(engine_step)?;
         self.keep_sampling(permit.step(), context);
         match permit.step() {
             Step::Confirm => self.confirm(context),
@@ -130,7 +150,8 @@ impl Host {
 
 impl World for Host {
     fn perform(&mut self, permit: &Permit, context: &mut Context<'_>) -> Outcome {
-        match self.step(permit, context) {
+        self.once_more = false;
+        match self.patiently(permit, context) {
             Ok(fact) => Outcome::Done { fact },
             Err(failure) => Outcome::Failed { failure },
         }

@@ -87,7 +87,7 @@ impl Host {
     }
 
     fn place(&self, permit: &Permit, mount: &DataMount, plan: &Plan) -> Result<Place, Problem> {
-        if permit.again() {
+        if permit.again() || self.once_more {
             // Whoever performed the step before was cut off.
             self.runtime.block_on(reach::sweep(&self.engine, permit.run()))?;
         }

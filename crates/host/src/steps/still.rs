@@ -37,7 +37,7 @@ impl Host {
         self.open_vault(context)?;
         let (engine, run) = (self.engine.clone(), self.run.clone());
         let runtime = self.runtime.clone();
-        let pausing = pause(&engine, &run, context.plan, permit.again());
+        let pausing = pause(&engine, &run, context.plan, permit.again() || self.once_more);
         let began = Instant::now();
         let outcome = match runtime.block_on(pausing) {
             // A fault of ours must not leave the service paused.

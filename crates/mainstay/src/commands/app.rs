@@ -187,8 +187,8 @@ impl App {
 
     /// Takes the lock of the engine, or says who has it.
     pub fn lock(&self, engine: &Engine, doing: &str) -> Result<Lock, Problem> {
-        let owner = Held { pid: std::process::id(), doing: doing.to_owned(), since: now() };
-        Lock::take(self.state.lock_dir(), engine.id(), &owner).map_err(|error| match error {
+        Lock::take(self.state.lock_dir(), engine.id(), &Held::here(doing, now())).map_err(|error| match error
+        {
             LockError::Held(Some(held)) => Problem::new("locked", "another run is at work on this engine")
                 .because(format!("{}, process {}, since {}", held.doing, held.pid, words::moment(held.since)))
                 .advise("wait until it has ended"),

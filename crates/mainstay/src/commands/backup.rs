@@ -22,7 +22,7 @@ pub fn backup(app: &mut App, args: &BackupArgs) -> Result<u8, Stop> {
 }
 
 fn make(app: &mut App, args: &ServiceArgs, quiesce: Option<QuiesceMode>) -> Result<u8, Stop> {
-    let ready = run::ready(app, &format!("backup {}", args.service))?;
+    let ready = run::ready(app, &format!("backup {}", args.service), args.yes)?;
     let found = app.find(&ready.engine, &args.service).map_err(Stop::untouched)?;
     let wishes = app.backup_wishes(&found, args, quiesce).map_err(Stop::untouched)?;
     let draft = app.wait(plan::backup(&ready.engine, &found, &wishes)).map_err(Stop::untouched)?;

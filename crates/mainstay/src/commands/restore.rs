@@ -35,7 +35,7 @@ pub fn restore(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
 }
 
 fn in_place(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
-    let ready = run::ready(app, &format!("restore {}", args.service.service))?;
+    let ready = run::ready(app, &format!("restore {}", args.service.service), args.service.yes)?;
     let found = app.find(&ready.engine, &args.service.service).map_err(Stop::untouched)?;
     let wishes = app.wishes(&found, &args.service).map_err(Stop::untouched)?;
     let id = format!("{}/{}", found.project.name, found.service);

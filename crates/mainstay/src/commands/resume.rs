@@ -1,13 +1,20 @@
 //! `resume`: goes on with a run that was cut off, from its journal.
 
+use std::time::{Duration, Instant};
+
+use mainstay_core::plan::Plan;
 use mainstay_core::problem::Problem;
+use mainstay_core::state::OnResume;
+use mainstay_host::engine::Engine;
 use mainstay_host::files::RunDir;
 
 use super::app::App;
 use super::{copy, run, show};
-use crate::cli::ResumeArgs;
+use crate::cli::{ProbeArgs, ResumeArgs};
+use crate::config::Settings;
 use crate::exit::{DONE, Stop};
 use crate::operator;
+use crate::span::Span;
 use crate::state::journal_problem;
 
 /// Resumes a run.
@@ -24,7 +31,7 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
         app.show.say("There is nothing to resume: every run has ended.");
         return Ok(DONE);
     };
-    let engine = app.engine()?;
+    let engine = engine(app, args.wait_engine)?;
     let lock = app.lock(&engine, &format!("resume {id}"))?;
     // Read under the lock: the run may have ended meanwhile, by the process that had it.
     let (plan, state) = journal.replay(&id).map_err(|e| journal_problem(&e))?;
@@ -41,9 +48,38 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
     let directory = RunDir::open(app.state.path(), &id).map_err(Problem::from)?;
     app.show.plan(&plan, Some(&id), &[]);
     let repositories = app.repositories(Some(&plan.unit.project.directory))?.begun_with(&directory)?;
+    let on_resume = on_resume(&plan, args)?;
     let operator = operator::at_terminal(&*app.show);
-    let code =
-        run::perform(app, (engine, operator), &mut journal, &lock, &id, directory, &repositories.access)?;
+    let of = run::Of { run: &id, directory, access: &repositories.access, on_resume };
+    let code = run::perform(app, (engine, operator), &mut journal, &lock, of)?;
     drop(lock);
     Ok(copy::afterwards(app, &repositories, code))
+}
+
+/// Whether the run may go on forward: by flag, else by configuration.
+fn on_resume(plan: &Plan, args: &ResumeArgs) -> Result<OnResume, Problem> {
+    let (project, service) = (&plan.unit.project, &plan.unit.service);
+    let settings = Settings::of(&project.directory, &project.name, service, &ProbeArgs::default())?;
+    Ok(args.on_resume.or(settings.on_resume).map(OnResume::from).unwrap_or_default())
+}
+
+/// Connects to the engine, waiting for it if that is wanted: at boot it may come later, and a resume that came too
+/// early would leave a service down.
+fn engine(app: &App, patience: Option<Span>) -> Result<Engine, Problem> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(500);
+    let until = Instant::now() + Duration::from_millis(patience.map_or(0, Span::millis));
+    loop {
+        let problem = match app.engine() {
+            Ok(engine) => return Ok(engine),
+            Err(problem) => problem,
+        };
+        let may_come = matches!(problem.code.as_str(), "engine-unreachable" | "engine-timeout");
+        if !may_come || Instant::now() >= until {
+            return Err(problem);
+        }
+        app.wait(async {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            Ok(())
+        })?;
+    }
 }

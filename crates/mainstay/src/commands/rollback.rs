@@ -17,7 +17,7 @@ use crate::state::journal_problem;
 
 /// Rolls a service back.
 pub fn rollback(app: &mut App, args: &RollbackArgs) -> Result<u8, Stop> {
-    let ready = run::ready(app, &format!("rollback {}", args.service.service))?;
+    let ready = run::ready(app, &format!("rollback {}", args.service.service), args.service.yes)?;
     let found = app.find(&ready.engine, &args.service.service).map_err(Stop::untouched)?;
     let wishes = app.wishes(&found, &args.service).map_err(Stop::untouched)?;
     let of = undone(&ready.journal, &found, args.run.as_deref()).map_err(Stop::untouched)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mainstay_core::event::Event;
 use mainstay_core::plan::{Kind, Plan};
 use mainstay_core::problem::{Problem, ServiceState};
+use mainstay_core::state::OnResume;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Tier;
 use mainstay_host::engine::Engine;
@@ -13,12 +14,13 @@ use mainstay_host::files::RunDir;
 use mainstay_host::functional::Operator;
 use mainstay_host::plan::Draft;
 use mainstay_host::steps::{Host, now, vault_problem};
-use mainstay_runner::{Journal, Lock, RunError, RunSummary, drive};
+use mainstay_runner::{Journal, Lock, RunError, RunSummary};
 use mainstay_vault::{Access, Vault};
 
 use super::app::App;
 use super::choose::Watch;
-use super::{copy, housekeeping};
+use super::{copy, housekeeping, resume};
+use crate::cli::ResumeArgs;
 use crate::exit::{NEEDS_PERSON, Stop};
 use crate::operator;
 use crate::render::words;
@@ -35,18 +37,33 @@ pub struct Ready {
     pub lock: Lock,
 }
 
-/// Connects, opens the journal, takes the lock, and refuses while another run is unfinished.
-pub fn ready(app: &App, doing: &str) -> Result<Ready, Stop> {
-    let engine = app.engine().map_err(Stop::untouched)?;
-    let lock = app.lock(&engine, doing).map_err(Stop::untouched)?;
-    let journal = app.state.journal().map_err(Stop::untouched)?;
-    if let Some(run) = journal.unfinished().map_err(|e| Stop::untouched(journal_problem(&e)))? {
+/// Connects, opens the journal, takes the lock. While another run is unfinished, it offers to bring that to its end
+/// first, and refuses where nobody is to be asked, or the answer is no.
+pub fn ready(app: &mut App, doing: &str, yes: bool) -> Result<Ready, Stop> {
+    loop {
+        let engine = app.engine().map_err(Stop::untouched)?;
+        let lock = app.lock(&engine, doing).map_err(Stop::untouched)?;
+        let journal = app.state.journal().map_err(Stop::untouched)?;
+        let Some(run) = journal.unfinished().map_err(|e| Stop::untouched(journal_problem(&e)))? else {
+            return Ok(Ready { engine, journal, lock });
+        };
         let problem = Problem::new("unfinished-run", format!("run {run} was cut off and has not ended"))
             .because("a service may be half updated")
             .advise(format!("bring it to an end: `mainstay resume {run}`"));
-        return Err(Stop::untouched(problem));
+        let question = format!("{}; bring it to its end now?", problem.what);
+        if yes || !can_ask(app) || !asked(app, &question).unwrap_or(false) {
+            return Err(Stop::untouched(problem));
+        }
+        // It takes the lock itself.
+        drop((lock, journal));
+        let args = ResumeArgs { run: Some(run), on_resume: None, wait_engine: None };
+        if resume::resume(app, &args)? == NEEDS_PERSON {
+            let problem =
+                Problem::new("needs-person", "the run that was cut off has ended, and needs a person")
+                    .advise("look at what it says before anything else is begun");
+            return Err(Stop { code: NEEDS_PERSON, ..Stop::from(problem) });
+        }
     }
-    Ok(Ready { engine, journal, lock })
 }
 
 /// Shows the draft, refuses or asks, and performs it.
@@ -70,7 +87,8 @@ pub fn carry_out(app: &mut App, ready: Ready, draft: &Draft, yes: bool) -> Resul
     let entry = journal.start(&run, &draft.plan, now()).map_err(|e| Stop::untouched(journal_problem(&e)))?;
     app.show.entry(&entry);
     let operator = if yes { None } else { operator::at_terminal(&*app.show) };
-    let code = perform(app, (engine, operator), &mut journal, &lock, &run, directory, &repositories.access)?;
+    let of = Of { run: &run, directory, access: &repositories.access, on_resume: OnResume::Continue };
+    let code = perform(app, (engine, operator), &mut journal, &lock, of)?;
     // Others may begin a run: what comes now touches no service.
     drop(lock);
     Ok(copy::afterwards(app, &repositories, code))
@@ -104,24 +122,34 @@ fn read_back(app: &App, plan: &Plan, access: &Access) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Performs a run that the journal holds, to its end, with whoever can be asked meanwhile.
+/// A run that the journal holds, and what it needs besides.
+pub struct Of<'a> {
+    /// Its id.
+    pub run: &'a str,
+    /// Its directory.
+    pub directory: RunDir,
+    /// The repository that it was begun with.
+    pub access: &'a Access,
+    /// Whether it may go on forward: a fresh one may.
+    pub on_resume: OnResume,
+}
+
+/// Performs a run to its end, with whoever can be asked meanwhile.
 pub fn perform(
     app: &mut App,
     (engine, operator): (Engine, Option<Operator>),
     journal: &mut Journal,
     _lock: &Lock,
-    run: &str,
-    directory: RunDir,
-    access: &Access,
+    of: Of<'_>,
 ) -> Result<u8, Stop> {
+    let Of { run, directory, access, on_resume } = of;
     let handle = app.runtime.handle().clone();
     let mut host = Host::new(engine.clone(), handle, access.clone(), directory, app.interrupt.flag())
         .with_operator(operator);
-    let conclusion = drive(journal, run, &mut host, &mut *app.show).map_err(|error| Stop {
-        problem: run_problem(run, &error),
-        code: NEEDS_PERSON,
-        service: Some(ServiceState::Down),
-    })?;
+    let conclusion =
+        mainstay_runner::resume(journal, run, &mut host, &mut *app.show, on_resume).map_err(|error| {
+            Stop { problem: run_problem(run, &error), code: NEEDS_PERSON, service: Some(ServiceState::Down) }
+        })?;
     housekeeping::after_run(app, &engine, journal, run, &conclusion, host.repository());
     Ok(conclusion.exit_code())
 }
@@ -136,15 +164,28 @@ fn run_problem(run: &str, error: &RunError) -> Problem {
 
 fn ask(app: &mut App, plan: &Plan) -> Result<(), Problem> {
     let declined = || Problem::new("declined", "not begun");
-    if app.global.json || !std::io::stdin().is_terminal() {
+    if !can_ask(app) {
         return Err(Problem::new("usage", "there is nobody to ask whether to go on")
             .advise("look at the plan, then say `--yes`"));
     }
+    let question = format!("{} {}?", plan.kind.word(), plan.unit.id());
+    match asked(app, &question) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(declined()),
+        Err(error) => Err(declined().because(error)),
+    }
+}
+
+fn can_ask(app: &App) -> bool {
+    !app.global.json && std::io::stdin().is_terminal()
+}
+
+fn asked(app: &App, question: &str) -> std::io::Result<bool> {
     let mut err = std::io::stderr();
-    let _ = write!(err, "\n{} {}? [y/N] ", plan.kind.word(), plan.unit.id());
+    let _ = write!(err, "\n{question} [y/N] ");
     let _ = err.flush();
-    let answer = answer(app).map_err(|e| declined().because(e))?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(declined()) }
+    let answer = answer(app)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// A line from the terminal. Read by a thread of its own, because a signal does not end the reading; what it

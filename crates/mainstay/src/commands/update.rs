@@ -14,7 +14,7 @@ use crate::render::Ending;
 /// Updates a service.
 pub fn update(app: &mut App, args: &UpdateArgs) -> Result<u8, Stop> {
     let wanted = wanted(args)?;
-    let ready = run::ready(app, &format!("update {}", args.service.service))?;
+    let ready = run::ready(app, &format!("update {}", args.service.service), args.service.yes)?;
     match draft(app, &ready.engine, args, &wanted) {
         Ok((_, draft)) => run::carry_out(app, ready, &draft, args.service.yes),
         Err(stop) if stop.problem.code == "same-version" => Ok(nothing_to_do(app, &stop)),

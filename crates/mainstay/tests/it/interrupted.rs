@@ -1,11 +1,13 @@
 //! Ctrl-C and kill -9 in every phase: the service runs the new version, verified, or the old one with its data as
 //! it was; never something between, and nothing that was begun stays behind.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::lab::process::{Run, Running};
+use crate::lab::process::{Run, Running, mainstay};
 use crate::lab::{Before, Lab, docker};
 
 /// Good, and it migrates the data: where the old version answers, the data was put back.
@@ -24,11 +26,11 @@ fn begin(lab: &Lab, to: &str, watch: &str) -> Running {
     lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Sends SIGINT as soon as a step has started.
-fn interrupted(lab: &Lab, to: &str, step: &str) -> Run {
+/// Sends a signal as soon as a step has started.
+fn interrupted(lab: &Lab, to: &str, step: &str, signal: Signal) -> Run {
     let mut running = begin(lab, to, "30s");
     running.until_started(step);
-    running.signal(Signal::INT);
+    running.signal(signal);
     let run = running.finish();
     assert!(run.events.iter().any(|event| event["event"] == "run.interrupted"), "{run}");
     run
@@ -45,8 +47,12 @@ fn assert_new(lab: &Lab) {
 /// Interrupts an update to a good version in this step, or, as the signal may take its time, in a later one. How far
 /// the run had come when it noticed decides how it has to end.
 fn ends_well(step: &str) -> Run {
+    ends_well_by(Signal::INT, step)
+}
+
+fn ends_well_by(signal: Signal, step: &str) -> Run {
     let (lab, before) = lab();
-    let run = interrupted(&lab, GOOD, step);
+    let run = interrupted(&lab, GOOD, step, signal);
     let noticed = run.events.iter().take_while(|event| event["event"] != "run.interrupted");
     let (mut begun, mut done) = (Vec::new(), Vec::new());
     for event in noticed {
@@ -137,7 +143,7 @@ fn while_it_is_watched() {
 #[test]
 fn while_the_data_is_put_back() {
     let (lab, before) = lab();
-    interrupted(&lab, BAD, "restore-data").expect(4);
+    interrupted(&lab, BAD, "restore-data", Signal::TERM).expect(4);
     assert_eq!(lab.version(), "1.0.0");
     lab.assert_as_before(&before);
 }
@@ -145,7 +151,7 @@ fn while_the_data_is_put_back() {
 #[test]
 fn while_the_bad_version_is_stopped() {
     let (lab, before) = lab();
-    interrupted(&lab, BAD, "stop").expect(4);
+    interrupted(&lab, BAD, "stop", Signal::HUP).expect(4);
     assert_eq!(lab.version(), "1.0.0");
     lab.assert_as_before(&before);
 }
@@ -166,6 +172,74 @@ fn again_and_again() {
     lab.assert_as_before(&before);
 }
 
+/// The terminal is closed, the machine is shut down: by phase, as with Ctrl-C.
+#[test]
+fn by_a_hangup_before_the_cutover() {
+    let run = ends_well_by(Signal::HUP, "back-up-live");
+    let signal = run.events.iter().find(|event| event["event"] == "run.interrupted").unwrap();
+    assert_eq!(signal["signal"], "SIGHUP");
+}
+
+#[test]
+fn by_a_shutdown_during_the_cutover() {
+    ends_well_by(Signal::TERM, "back-up-cutover");
+}
+
+#[test]
+fn by_a_hangup_while_it_is_watched() {
+    assert_eq!(ends_well_by(Signal::HUP, "watch").code, Some(3));
+}
+
+/// Whoever read the output is gone, in the middle of the run: it goes on, and the journal has it all.
+#[test]
+fn a_closed_pipe_stops_nothing() {
+    for json in [true, false] {
+        let (lab, _) = lab();
+        let args = lab.update_args("app", GOOD, &[]);
+        let mut command =
+            if json { lab.command(&[]) } else { mainstay(&lab.state(), &lab.home().join("lock")) };
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        drop((lines, child.stderr.take()));
+        let code = child.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 3)), "{code:?}");
+        assert_new(&lab);
+        let shown = lab.mainstay(&["show"]).expect(0);
+        assert!(shown.steps().contains(&"document"), "{shown}");
+    }
+}
+
+/// At a terminal the next command offers to bring a run that was cut off to its end, and then does its own work.
+#[test]
+fn the_next_update_offers_to_resume() {
+    let (lab, before) = lab();
+    killed(&lab, GOOD, "create-containers");
+    let mut words = vec![env!("CARGO_BIN_EXE_mainstay").to_owned()];
+    words.extend(["--state-dir".to_owned(), lab.state().display().to_string()]);
+    words.extend(["--lock-dir".to_owned(), lab.home().join("lock").display().to_string()]);
+    words.extend(lab.update_args("app", GOOD, &[]).into_iter().filter(|word| word != "--yes"));
+    let answered = |answers: &str| {
+        let mut terminal = std::process::Command::new("script");
+        crate::lab::process::clean(&mut terminal);
+        terminal.args(["-qec", &words.join(" "), "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = terminal.spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(answers.as_bytes()).unwrap();
+        let said = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
+        (child.wait().unwrap().code(), said)
+    };
+    let (code, said) = answered("n\n");
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("bring it to its end now?") && said.contains("mainstay resume"), "{said}");
+    // The run is resumed, and turns back; the second question is about the new one.
+    let (code, said) = answered("y\nn\n");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("update ") && said.contains("going on with a run that was cut off"), "{said}");
+    assert_eq!(lab.version(), "1.0.0");
+    lab.assert_as_before(&before);
+}
+
 /// Kills the run outright as soon as a step has started.
 fn killed(lab: &Lab, to: &str, step: &str) {
     let mut running = begin(lab, to, "2s");
@@ -173,11 +247,13 @@ fn killed(lab: &Lab, to: &str, step: &str) {
     running.kill();
 }
 
-/// A run that was killed on its way forward goes on with it.
+const GO_ON: &[&str] = &["resume", "--on-resume", "continue"];
+
+/// A run that was killed on its way forward goes on with it, if that is wanted.
 fn goes_on(step: &str) {
     let (lab, _) = lab();
     killed(&lab, GOOD, step);
-    let run = lab.mainstay(&["resume"]).expect_kept();
+    let run = lab.mainstay(GO_ON).expect_kept();
     assert!(run.events.iter().any(|event| event["event"] == "run.resumed"), "{run}");
     assert_new(&lab);
     assert!(lab.mainstay(&["resume"]).expect(0).stdout.contains("nothing to resume"));
@@ -216,7 +292,7 @@ fn killed_before_it_began_and_then_things_changed() {
     killed_at_the_first_step(&lab);
     lab.write("compose.yaml", &format!("{good}# added by somebody else\n"));
     let changed = lab.now();
-    let run = lab.mainstay(&["resume"]).expect(1);
+    let run = lab.mainstay(GO_ON).expect(1);
     assert_eq!((run.code_of_problem(), run.steps()), ("file-changed", vec!["confirm", "document"]), "{run}");
     lab.assert_untouched(&changed);
 
@@ -225,7 +301,7 @@ fn killed_before_it_began_and_then_things_changed() {
     lab.compose(&["up", "-d", "--force-recreate"]).success("up");
     lab.healthy();
     let changed = lab.now();
-    let run = lab.mainstay(&["resume"]).expect(1);
+    let run = lab.mainstay(GO_ON).expect(1);
     assert_eq!(
         (run.code_of_problem(), run.steps()),
         ("containers-changed", vec!["confirm", "document"]),

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod engine;
 pub mod net;
 pub mod process;
+pub mod proxy;
 pub mod tree;
 
 use std::path::{Path, PathBuf};

@@ -144,6 +144,11 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Kills it outright, as a power cut would, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
