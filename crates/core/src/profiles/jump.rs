@@ -163,9 +163,9 @@ fn other_version(from: Jump<'_>, to: Jump<'_>) -> Option<String> {
     if first.is_some_and(|at| at < data.fixed) {
         return Some("its files have another format, and a start doesn't convert them".to_owned());
     }
-    let gates =
+    let mut gates =
         data.gates.iter().filter_map(|gate| Some((Version::parse(gate.to)?, Version::parse(gate.from)?)));
     // The last gate that lies between the two.
-    let (_, least) = gates.filter(|(behind, _)| new.reaches(behind) && old.below(behind)).next_back()?;
+    let (_, least) = gates.rfind(|(behind, _)| new.reaches(behind) && old.below(behind))?;
     old.below(&least).then(|| format!("it takes that of {least} and later"))
 }

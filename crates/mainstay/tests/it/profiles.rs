@@ -45,6 +45,13 @@ volumes: {data: {}}
     lab
 }
 
+/// A database takes its time to start on a busy machine.
+const PATIENT: [&str; 4] = ["--startup", "60s", "--probe-grace", "20s"];
+
+fn update(lab: &Lab, to: &str, more: &[&str]) -> Run {
+    lab.update("db", to, &[&PATIENT[..], more].concat())
+}
+
 fn found<'a>(run: &'a Run, check: &str) -> Option<&'a Value> {
     run.findings().into_iter().find(|finding| finding["check"] == check)
 }
@@ -65,7 +72,7 @@ fn a_database_is_asked_without_any_configuration() {
         check.stdout
     );
 
-    let run = lab.update("db", &built("PG_NEW"), &[]).expect_kept();
+    let run = update(&lab, &built("PG_NEW"), &[]).expect_kept();
     let plan = of_plan(&run);
     let profile = &plan["unit"]["services"][0]["profile"];
     assert_eq!((&profile["name"], &profile["in_force"]), (&"postgres".into(), &true.into()), "{run}");
@@ -87,7 +94,7 @@ fn a_database_is_asked_without_any_configuration() {
 fn a_jump_that_cannot_work_is_refused_with_the_way() {
     let lab = database();
     let before = lab.now().containers;
-    let run = lab.update("db", &built("PG_17"), &[]).expect(6);
+    let run = update(&lab, &built("PG_17"), &[]).expect(6);
     assert_eq!(run.code_of_problem(), "profile-jump", "{run}");
     let words = run.words();
     for says in ["PostgreSQL 17", "PostgreSQL 15", "pg_upgrade", "--force profile-jump"] {
@@ -95,7 +102,7 @@ fn a_jump_that_cannot_work_is_refused_with_the_way() {
     }
     assert_eq!(lab.now().containers, before);
 
-    let forced = lab.update("db", &built("PG_17"), &["--force", "profile-jump"]).expect(4);
+    let forced = update(&lab, &built("PG_17"), &["--force", "profile-jump"]).expect(4);
     assert!(forced.ended().to_string().contains("incompatible with server"), "{forced}");
     holds(&lab);
 
@@ -129,7 +136,7 @@ fn a_jump_that_only_the_new_image_tells_of_ends_the_update_before_the_service_is
     let lab = lab.up();
     fill(&lab);
     let before = lab.now().containers;
-    let run = lab.update("db", "odd", &[]).expect(1);
+    let run = update(&lab, "odd", &[]).expect(1);
     assert_eq!(run.code_of_problem(), "profile-jump", "{run}");
     assert!(found(&run, "profile-jump").unwrap()["evidence"].to_string().contains("PG_VERSION"), "{run}");
     assert!(run.steps().contains(&"pull-image") && !run.steps().contains(&"edit-files"), "{run}");
@@ -143,7 +150,7 @@ fn tables_that_are_gone_bring_the_data_back() {
         "[ $V = $OLD ] || echo 'drop table precious' | setpriv --reuid=postgres --regid=postgres --init-groups -- \
          postgres --single -D $PGDATA postgres; exec docker-entrypoint.sh postgres",
     );
-    let run = lab.update("db", &built("PG_NEW"), &[]).expect(4);
+    let run = update(&lab, &built("PG_NEW"), &[]).expect(4);
     assert_eq!((run.code_of_problem(), run.tier()), ("version-check-failed", "full"), "{run}");
     let failure = &run.ended()["conclusion"]["failure"];
     assert_eq!(failure["cause"]["data"], "certain", "{run}");
@@ -159,7 +166,7 @@ fn the_figure_is_asked_again_after_a_rollback_of_the_image_alone() {
         "[ $V != $OLD ] || exec docker-entrypoint.sh postgres; docker-entrypoint.sh postgres & \
          until [ -e /tmp/go ]; do sleep 0.2; done; psql -U postgres -c 'drop table precious'; kill -INT %1; wait; exit 127",
     );
-    let args = lab.update_args("db", &built("PG_NEW"), &["--watch", "60s"]);
+    let args = lab.update_args("db", &built("PG_NEW"), &[&PATIENT[..], &["--watch", "60s"]].concat());
     let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
     running.until_started("watch");
     docker(&["exec", &lab.container_id("db"), "touch", "/tmp/go"]);
