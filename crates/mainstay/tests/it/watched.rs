@@ -14,14 +14,9 @@ use crate::refused::Small;
 
 /// A project with one service of this version, that answers.
 fn running(version: &str) -> Lab {
-    running_with(version, "")
-}
-
-/// The same with one more key of Compose's.
-fn running_with(version: &str, key: &str) -> Lab {
     let lab = Lab::new("solo");
     let text = lab.read("compose.yaml").replace("fixture:1.0.0", &format!("fixture:{version}"));
-    lab.write("compose.yaml", &text.replace("    mem_limit: 64m\n", &format!("    mem_limit: 64m\n{key}")));
+    lab.write("compose.yaml", &text);
     lab.up()
 }
 
@@ -72,12 +67,18 @@ fn a_memory_that_grows_and_levels_off_is_kept() {
     assert!(memory("during") > memory("before") + (20 << 20), "{run}");
 }
 
-/// As little as a machine gives also where others want it.
-const A_TENTH: &str = "    cpus: 0.1\n";
+/// A service that may have as little of a processor as a machine gives also where many want it. Its health is not looked
+/// at by commands, which would need more.
+fn frugal() -> Lab {
+    let text = "services:\n  app:\n    image: IMAGE:1.0.0\n    restart: unless-stopped\n    stop_grace_period: 5s\n    \
+                ports: [\"127.0.0.1:PORT:8080\"]\n    volumes: [data:/data]\n    cpus: 0.03\n    \
+                healthcheck: {disable: true}\nvolumes:\n  data:\n";
+    Lab::of(&[("compose.yaml", text)]).up()
+}
 
 #[test]
 fn a_processor_that_is_busy_throughout_is_rolled_back_at_the_end() {
-    let lab = running_with("1.0.0", A_TENTH);
+    let lab = frugal();
     let before = lab.now();
     let run = update(&lab, "1.1.0-burns-cpu", "20s").expect(4);
     let words = rolled_back(&run, "version-cpu");
@@ -88,7 +89,7 @@ fn a_processor_that_is_busy_throughout_is_rolled_back_at_the_end() {
 
 #[test]
 fn a_burst_of_work_is_kept() {
-    let lab = running_with("1.0.0", A_TENTH);
+    let lab = frugal();
     let run = update(&lab, "1.1.0-cpu-burst-after-12", "30s").expect_kept();
     let containers = figures(&run, "during")["containers"].as_object().unwrap();
     let highest = containers.values().next().unwrap()["cpu"]["highest"].as_u64().unwrap();
