@@ -14,6 +14,8 @@ mod hundred;
 pub mod soak;
 mod trial;
 
+use std::io::Write as _;
+
 use course::Course;
 use gate::{Line, When};
 use trial::{Bench, Blow};
@@ -44,7 +46,7 @@ fn survives(course: Course, blows: impl Fn(&Bench) -> Vec<Vec<Blow>>) {
     let bench = Bench::new(course);
     for blows in blows(&bench) {
         let seen = bench.perform(&blows);
-        println!("{}: {blows:?}: {seen:?}", course.name);
+        let _ = writeln!(std::io::stderr(), "{}: {blows:?}: {seen:?}", course.name);
         assert_eq!(seen.killed.len(), blows.len(), "{blows:?} did not hit: {seen:?}");
         assert_eq!(seen.left, Vec::<String>::new(), "{blows:?}");
     }
