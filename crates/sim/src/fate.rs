@@ -117,7 +117,7 @@ impl World {
 
     /// Only a start is worth being late: a stop, a command of Compose, a backup are ended with their process.
     fn be_late(&mut self, act: Act<'_>) -> Result<Performed, Broken> {
-        let mut would = self.clone();
+        let mut would = *self;
         let performed = would.limited(act, None)?;
         if matches!(performed.outcome, Some(Outcome::Done { .. })) {
             self.late = would.runs();

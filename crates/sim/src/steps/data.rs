@@ -10,10 +10,11 @@ use crate::world::{Content, Data, Repository, Snapshot, Version, World};
 impl World {
     pub(super) fn back_up(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
         match act.step {
-            Step::BackUpCutover if self.care.sees_strangers_start => {
-                if self.containers().any(|c| c.running) || self.new_version_ran() {
-                    return Err(FOREIGN);
-                }
+            Step::BackUpCutover
+                if self.care.sees_strangers_start
+                    && (self.containers().any(|c| c.running) || self.new_version_ran()) =>
+            {
+                return Err(FOREIGN);
             }
             Step::BackUpSafety => self.let_nothing_run(moves)?,
             _ => {}
