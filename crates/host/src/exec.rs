@@ -129,6 +129,8 @@ pub(crate) struct Exec {
     container: String,
     /// The engine's id of it.
     pub(crate) id: String,
+    /// Whether it is ended from its last children on, see [`Exec::from_the_leaves`].
+    from_the_leaves: bool,
 }
 
 impl Exec {
@@ -151,7 +153,15 @@ impl Exec {
 
     /// One that was created before.
     pub(crate) fn known(engine: &Engine, container: &str, id: String) -> Self {
-        Self { engine: engine.clone(), container: container.to_owned(), id }
+        Self { engine: engine.clone(), container: container.to_owned(), id, from_the_leaves: false }
+    }
+
+    /// Should it have to be ended, what has no children ends first, so that each parent sees the end of its own. One that dies
+    /// before its children leaves them to the container's first process, and if that is PostgreSQL, it takes their end for a
+    /// crash of its own and restarts. The price is that a shell may come to its next command meanwhile: only for what
+    /// changes nothing.
+    pub(crate) fn from_the_leaves(self) -> Self {
+        Self { from_the_leaves: true, ..self }
     }
 
     /// Runs it until it ends, its time is up, or `interrupted` is done.
@@ -210,7 +220,8 @@ impl Exec {
                     if self.engine.is_local()
                         && let Some(pid) = inspect.pid.and_then(|pid| i32::try_from(pid).ok())
                     {
-                        kill_tree(pid, &self.container, begun.elapsed() > IN_ORDER);
+                        let at_once = !self.from_the_leaves || begun.elapsed() > IN_ORDER;
+                        kill_tree(pid, &self.container, at_once);
                     }
                 }
                 Ok(_) => return true,
@@ -245,10 +256,8 @@ fn kill_tree(pid: i32, container: &str, all_at_once: bool) {
     }
 }
 
-/// What to kill of a tree of processes: first what has no children, so that each parent sees its own children's end. One that dies
-/// before its children leaves them to the container's first process, and if that is PostgreSQL, it takes their end for a crash of
-/// its own and restarts. A command that is just beginning has the id 0 in what the engine tells: that of the parent of all, below
-/// which the container's own process is, too.
+/// What to kill of a tree of processes: all of it, or what has no children. A command that is just beginning has the id 0 in what
+/// the engine tells: that of the parent of all, below which the container's own process is, too.
 fn doomed(root: i32, all: &[(i32, i32)], all_at_once: bool) -> BTreeSet<i32> {
     if root <= 0 {
         return BTreeSet::new();

@@ -302,19 +302,3 @@ fn new_variables_go_away_again() {
     lab.update("app", "2.0.0-exit-at-start", &["--new-secret", "NEW"]).expect(4);
     lab.assert_as_before(&before);
 }
-
-/// A file that somebody changed in the watch is theirs: the way back stops there, and says so.
-#[test]
-fn a_file_that_somebody_changed_in_the_watch() {
-    let lab = Lab::new("solo").up();
-    let args = lab.update_args("app", "2.0.0-exit-after-5", &["--watch", "20s"]);
-    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    running.until_started("watch");
-    let theirs = lab.read("compose.yaml") + "# added by somebody else\n";
-    lab.write("compose.yaml", &theirs);
-    let run = running.finish().expect(5);
-    assert_eq!(lab.read("compose.yaml"), theirs);
-    let then = run.ended()["conclusion"]["then"]["problem"].to_string();
-    assert!(then.contains("compose.yaml") && then.contains("somebody else"), "{run}");
-    assert!(!run.fact("back-up-safety")["backups"].as_array().unwrap().is_empty(), "{run}");
-}
