@@ -106,10 +106,11 @@ impl Check {
     }
 
     /// The check while a version is watched. Users change then what a figure counts, and a profile knows nothing of them: its
-    /// figure is bad only where most of what was there is gone.
+    /// figure is bad only where most of what was there is gone, and decides only if it doesn't fall that far by itself.
     #[must_use]
     pub fn watched(mut self) -> Self {
         if let (Some(_), Some(bounds)) = (&self.profile, &mut self.figure) {
+            self.required &= bounds.min_ratio.is_some_and(|ratio| ratio > LEFT_TO_USERS);
             bounds.min_ratio = bounds.min_ratio.map(|ratio| ratio.min(LEFT_TO_USERS));
         }
         self

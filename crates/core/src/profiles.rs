@@ -68,12 +68,10 @@ pub struct Figure {
 pub enum Live {
     /// As much as any: it keeps no data, or writes it in whole files.
     Usable,
-    /// As much as any after this command, and until the other one.
+    /// As much as any after this command.
     Prepared {
         /// A line for `sh -c` before.
         before: &'static str,
-        /// A line for `sh -c` after.
-        after: Option<&'static str>,
     },
     /// It may not start from it.
     Torn {

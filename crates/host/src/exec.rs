@@ -129,8 +129,8 @@ pub(crate) struct Exec {
     container: String,
     /// The engine's id of it.
     pub(crate) id: String,
-    /// Whether it is ended from its last children on, see [`Exec::from_the_leaves`].
-    from_the_leaves: bool,
+    /// Whether it is ended from its last children on, see [`Exec::leaves_first`].
+    leaves_first: bool,
 }
 
 impl Exec {
@@ -153,15 +153,15 @@ impl Exec {
 
     /// One that was created before.
     pub(crate) fn known(engine: &Engine, container: &str, id: String) -> Self {
-        Self { engine: engine.clone(), container: container.to_owned(), id, from_the_leaves: false }
+        Self { engine: engine.clone(), container: container.to_owned(), id, leaves_first: false }
     }
 
     /// Should it have to be ended, what has no children ends first, so that each parent sees the end of its own. One that dies
     /// before its children leaves them to the container's first process, and if that is PostgreSQL, it takes their end for a
     /// crash of its own and restarts. The price is that a shell may come to its next command meanwhile: only for what
     /// changes nothing.
-    pub(crate) fn from_the_leaves(self) -> Self {
-        Self { from_the_leaves: true, ..self }
+    pub(crate) fn leaves_first(self) -> Self {
+        Self { leaves_first: true, ..self }
     }
 
     /// Runs it until it ends, its time is up, or `interrupted` is done.
@@ -220,7 +220,7 @@ impl Exec {
                     if self.engine.is_local()
                         && let Some(pid) = inspect.pid.and_then(|pid| i32::try_from(pid).ok())
                     {
-                        let at_once = !self.from_the_leaves || begun.elapsed() > IN_ORDER;
+                        let at_once = !self.leaves_first || begun.elapsed() > IN_ORDER;
                         kill_tree(pid, &self.container, at_once);
                     }
                 }

@@ -148,7 +148,11 @@ fn users_may_change_what_a_profile_counts_and_not_empty_it() {
         judge(check, Some(&measured(10.0)), answer).good
     };
     assert!(!good(&own, 9.0), "the operator said what it may be");
-    assert!(good(&of_profile, 5.0) && !good(&of_profile, 4.0));
+    assert!(good(&of_profile, 5.0) && !good(&of_profile, 4.0) && of_profile.decides());
+    // What is emptied by its users now and then is told, no more.
+    let cache = Bounds { min_ratio: Some(0.5), ..Bounds::default() };
+    let of_cache = Check { profile: Some("redis".into()), ..check(Some(cache)) }.watched();
+    assert!(!good(&of_cache, 4.0) && !of_cache.decides());
 }
 
 #[test]

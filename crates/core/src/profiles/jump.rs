@@ -87,6 +87,9 @@ impl Refusal {
 /// of both.
 #[must_use]
 pub fn exchange(profile: &'static Profile, named: bool, from: Known<'_>, to: Known<'_>) -> Option<Refusal> {
+    if converts(to) {
+        return None;
+    }
     let becomes = match to.config {
         _ if named => None,
         Some(config) => {
@@ -107,6 +110,13 @@ pub fn exchange(profile: &'static Profile, named: bool, from: Known<'_>, to: Kno
     let from = Jump { profile, version: old.as_ref().map(|(version, _)| version) };
     let to = Jump { profile: becomes, version: new.as_ref().map(|(version, _)| version) };
     refused(from, to).map(|refusal| Refusal { evidence, ..refusal })
+}
+
+/// Whether an image converts old data itself at its start: that of `pgautoupgrade`, which is built on the official one
+/// (<https://github.com/pgautoupgrade/docker-pgautoupgrade>).
+fn converts(image: Known<'_>) -> bool {
+    let told = image.config.is_some_and(|config| config.env.get("PGTARGET").is_some());
+    told || image.repository.contains("autoupgrade")
 }
 
 /// The version of an image, and by what it is known: by what it brings along, else by its tag. A tag is believed where the old one,

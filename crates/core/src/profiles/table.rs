@@ -3,7 +3,7 @@
 //! The commands run in the container by `sh -c`, with the variables that the container was started with, and in images of every
 //! kind: they use what any POSIX shell has and the program's own client, no `awk` or `curl` where another way leads. They take
 //! passwords from variables (and from the files that variables with `_FILE` name) and hand them over by variables or standard
-//! input, never as an argument, which every user of the machine sees. They ask catalogs, not data; they write nothing; and they
+//! input, never as an argument, which every user of the machine sees. They ask catalogs, not data; they write nothing into it; and they
 //! fail where the number can't be had, since none is not zero.
 
 use super::{Ask, Data, Figure, Live, Profile, Signs, jump::Gate};

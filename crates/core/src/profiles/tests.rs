@@ -230,3 +230,17 @@ fn names_are_unique_and_plain() {
         assert_eq!(profile.data.way.is_empty(), !profile.data.is_particular(), "{}", profile.name);
     }
 }
+
+#[test]
+fn an_image_that_converts_old_data_is_refused_no_jump() {
+    let old = image(&["PG_VERSION=16.4"], &[]);
+    let new = image(&["PG_VERSION=17.2", "PGTARGET=17"], &[]);
+    let jumps = |repository: &str, config: Option<&ImageConfig>| {
+        let from = Known { repository, tag: Some("16-alpine"), config: Some(&old) };
+        exchange(profile("postgres"), false, from, Known { repository, tag: Some("17-alpine"), config })
+            .is_some()
+    };
+    assert!(jumps("library/postgres", None));
+    assert!(!jumps("pgautoupgrade/pgautoupgrade", None), "by its name");
+    assert!(!jumps("my/database", Some(&new)), "by its variable");
+}

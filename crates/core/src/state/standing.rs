@@ -224,7 +224,7 @@ impl Standing {
 }
 
 fn interrupted() -> Failure {
-    Failure::new(Problem::new("interrupted", "the run was interrupted by the operator"), Cause::Interrupted)
+    Failure::new(Problem::new("interrupted", "the run was interrupted"), Cause::Interrupted)
 }
 
 fn asked_for_by_operator() -> Failure {

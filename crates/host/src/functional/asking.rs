@@ -44,6 +44,7 @@ pub(crate) fn prepare(
             service: check.service.clone(),
             operator: operator.cloned(),
             screenshot: Some((run.clone(), check.screenshot(when))),
+            one_at_a_time: check.profile.is_some(),
         };
         Ok(Asking { check: check.clone(), spec, place })
     };

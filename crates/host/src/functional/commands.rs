@@ -27,7 +27,7 @@ pub(super) async fn in_container(place: &Place, words: &[String], limit: Duratio
     let exec = Exec::create(&place.engine, &container, words).await.map_err(|problem| {
         format!("the command can't be run: {problem}. An image without a shell needs a list of words")
     })?;
-    let exec = exec.from_the_leaves();
+    let exec = exec.leaves_first();
     // In a task of its own, that goes on to kill it where nobody waits any more.
     let (waiting, gone) = tokio::sync::oneshot::channel::<()>();
     let counted = exec::Unended::one();

@@ -28,7 +28,7 @@ use crate::files::RunDir;
 pub(crate) use asking::{Asking, prepare};
 pub use operator::{Operator, Question};
 pub use planning::{CheckWishes, Planned};
-pub(crate) use planning::{Known, add, look, unasked};
+pub(crate) use planning::{Known, add, look, numbered, unasked};
 pub(crate) use spec::shown_command;
 pub use spec::{Ask, Browser, Command, Figure, Http, Spec, Target, Text, Unattended};
 
@@ -42,7 +42,13 @@ pub(crate) struct Place {
     pub(crate) operator: Option<Operator>,
     /// Where the picture of a page is to be put: a run's directory, and the file in it.
     pub(crate) screenshot: Option<(RunDir, PathBuf)>,
+    /// Whether it waits for others that are so, too. What profiles ask starts clients inside the containers, within their
+    /// memory limits: several at once could be too much for a database.
+    pub(crate) one_at_a_time: bool,
 }
+
+/// Whoever asks one at a time has this.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 impl Place {
     /// The id of the first container of the service that runs.
@@ -56,6 +62,7 @@ impl Place {
 /// Asks once.
 pub(crate) async fn ask(place: &Place, spec: &Spec) -> Answer {
     let limit = Duration::from_millis(spec.timeout_ms);
+    let _turn = if place.one_at_a_time { Some(TURN.lock().await) } else { None };
     let mut answer = match &spec.ask {
         Ask::Question { text, unattended } => operator::ask(place, text, *unattended, limit).await,
         // A command has its own limit: it has to be killed, not only left.

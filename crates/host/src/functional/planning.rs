@@ -101,15 +101,20 @@ pub(crate) async fn look(
             service: service.clone(),
             operator: None,
             screenshot: None,
+            one_at_a_time: profile.is_some(),
         };
         asked.push(planned(place, spec.clone(), name, *profile));
     }
     let of_use = |planned: &Planned| planned.check.profile.is_none() || planned.is_good();
-    let (mut good, bad): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().partition(of_use);
-    for (index, planned) in good.iter_mut().enumerate() {
+    Ok(join_all(asked).await.into_iter().partition(of_use))
+}
+
+/// As a plan has them: each with its position.
+pub(crate) fn numbered(mut checks: Vec<Planned>) -> Vec<Planned> {
+    for (index, planned) in checks.iter_mut().enumerate() {
         planned.check.index = index;
     }
-    Ok((good, bad))
+    checks
 }
 
 /// The checks of the services in `unit` where data is restored. What is about to be replaced isn't asked, and as there is no

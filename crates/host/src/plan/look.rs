@@ -76,7 +76,7 @@ pub async fn look(
         let (good, bad) = functional::look(engine, found, unit, &wishes.checks, &known, &probes).await?;
         profiles::rely(&mut survey, &good);
         notes.extend(profiles::notes(&survey, &bad));
-        checks = good;
+        checks = functional::numbered(profiles::relied_on(&survey, good));
     } else if wanted.backup {
         profiles::ready(engine, found, unit, &mut survey).await?;
     }

@@ -20,6 +20,8 @@ use crate::survey::{self, Hidden, ProfileFacts, ProfileWish, Survey};
 const ID: &str = "profile";
 /// A figure is asked for so often while a version is watched, in milliseconds: counting is work for the service.
 const FIGURES_EVERY_MS: u64 = 60_000;
+/// And whether it is ready.
+const READY_EVERY_MS: u64 = 30_000;
 /// Preparing may mean that all of the data is written once, in milliseconds; what is longer, an operator says (`hook_timeout`).
 const PREPARING_MS: u64 = 20 * 60_000;
 
@@ -72,7 +74,7 @@ fn spec(ask: &profiles::Ask, min_ratio: Option<f64>) -> Spec {
         name: ask.name.to_owned(),
         required: true,
         timeout_ms: usual_limit_ms(Kind::Command),
-        every_ms: min_ratio.map(|_| FIGURES_EVERY_MS),
+        every_ms: Some(if min_ratio.is_some() { FIGURES_EVERY_MS } else { READY_EVERY_MS }),
         ask: Ask::Command(Command { words, ..Command::default() }),
         figure: min_ratio.map(|_| Figure { json: None, bounds }),
     }
@@ -103,6 +105,13 @@ pub(super) fn rely(survey: &mut Survey, good: &[Planned]) {
     }
 }
 
+/// The checks without those of profiles that are not in force.
+pub(super) fn relied_on(survey: &Survey, mut good: Vec<Planned>) -> Vec<Planned> {
+    let in_force = |service: &str| known(survey).any(|(name, facts)| name == service && facts.in_force);
+    good.retain(|planned| planned.check.profile.is_none() || in_force(&planned.check.service));
+    good
+}
+
 /// What could not be asked, a note a service.
 pub(super) fn notes(survey: &Survey, bad: &[Planned]) -> Vec<Finding> {
     let of = |(service, facts): (&str, &ProfileFacts)| {
@@ -130,11 +139,10 @@ pub(super) fn notes(survey: &Survey, bad: &[Planned]) -> Vec<Finding> {
 pub(super) fn prepared(survey: &Survey, wishes: &HookWishes) -> HookWishes {
     let mut wishes = wishes.clone();
     for (service, facts) in known(survey).filter(|(_, facts)| facts.in_force && !facts.own_hooks) {
-        let Live::Prepared { before, after } = &facts.profile.live else { continue };
+        let Live::Prepared { before } = &facts.profile.live else { continue };
         let line = |line: &str| Hidden(["sh", "-c", line].map(str::to_owned).into());
         let wish = HookWish {
             before: Some(line(before)),
-            after: after.map(line),
             profile: Some(facts.profile.name),
             timeout_ms: wishes.of(service).timeout_ms.max(PREPARING_MS),
             ..wishes.of(service).clone()

@@ -34,7 +34,7 @@ impl Host {
     pub(super) fn create_containers(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         files_are(&context.plan.edits, |edit, found| found.as_ref() == Some(&edit.after))
             .map_err(engine_step)?;
-        if !permit.again() {
+        if !(permit.again() || self.once_more) {
             let same = same_containers(&self.engine, context.plan);
             self.runtime.block_on(same).map_err(engine_step)?;
         }

@@ -1,12 +1,13 @@
 //! Steps on images: keep the old one, pull the new one, point a moved tag back.
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit, PulledImage};
-use mainstay_core::finding::Finding;
+use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::image::{self, ImageConfig};
 use mainstay_core::plan::{Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::profiles;
 use mainstay_core::step::Step;
+use mainstay_core::verdict::Tier;
 use mainstay_runner::Context;
 
 use super::trouble::engine_step;
@@ -70,16 +71,33 @@ impl Host {
         self.runtime.block_on(pull)
     }
 
-    /// Lets each reference mean the old image again; does nothing where it does.
+    /// Lets each reference mean the old image again; does nothing where it does. Where the containers were never touched, a tag
+    /// that can't be put back is no reason to call a person.
     pub(super) fn restore_tag(&mut self, context: &mut Context<'_>) -> Done {
+        let untouched = matches!(context.state.turned_back(), Some((Tier::Files, _)));
         for service in &context.plan.unit.services {
             let Some(id) = &service.from.id else { continue };
-            self.have_old_image(service).map_err(engine_step)?;
-            let reference = Reference::parse(&service.from.reference).map_err(engine_step)?;
-            let restored = images::restore_tag(self.engine.docker(), &reference, id);
-            self.runtime.block_on(restored).map_err(engine_step)?;
+            match self.restore_one(service, id) {
+                Err(problem) if untouched => {
+                    let reference = &service.from.reference;
+                    let message = format!("{reference} may mean another image than the one that runs");
+                    context.observe(
+                        Finding::new("image-drift", Severity::Warning, message)
+                            .evidence(problem.to_string())
+                            .advice(format!("point it back: `docker tag {id} {reference}`")),
+                    );
+                }
+                restored => restored.map_err(engine_step)?,
+            }
         }
         Ok(Fact::Nothing)
+    }
+
+    fn restore_one(&self, service: &ServicePlan, id: &str) -> Result<(), Problem> {
+        self.have_old_image(service)?;
+        let reference = Reference::parse(&service.from.reference)?;
+        self.runtime.block_on(images::restore_tag(self.engine.docker(), &reference, id))?;
+        Ok(())
     }
 }
 

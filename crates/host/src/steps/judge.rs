@@ -10,9 +10,10 @@ use mainstay_core::step::Step;
 use mainstay_core::time::Timestamp;
 use mainstay_core::verdict::{Cause, Failure};
 use mainstay_core::watch::{ExpectedCheck, Mode};
-use mainstay_runner::Context;
+use mainstay_runner::{Context, Permit};
 
 use super::containers::{gone, present};
+use super::patience::answers;
 use super::trouble::engine_step;
 use super::{Done, Host, now};
 use crate::clock::millis;
@@ -31,9 +32,10 @@ const LEAST_MS: u64 = 10_000;
 
 impl Host {
     /// Health, inside, outside: does the version that was started work?
-    pub(super) fn verify(&mut self, step: Step, context: &mut Context<'_>) -> Done {
-        let plan = context.plan;
-        let spent = now().since(context.begun_at);
+    pub(super) fn verify(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        let (plan, step) = (context.plan, permit.step());
+        let anew = self.start_anew(permit, context)?;
+        let spent = if anew { 0 } else { now().since(context.begun_at) };
         let limit = Duration::from_millis(
             plan.limits.startup_ms.saturating_sub(spent).max(LEAST_MS.min(plan.limits.startup_ms)),
         );
@@ -57,8 +59,16 @@ impl Host {
 
     /// Stays and looks until the window ends. The deadline is that of the first begin, also after a restart; but what
     /// is kept has been looked at since.
-    pub(super) fn watch(&mut self, context: &mut Context<'_>) -> Done {
+    pub(super) fn watch(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
+        let anew = self.start_anew(permit, context)?;
         self.pace(Pace::Loose);
+        if anew {
+            // As after any start; what is asked of it then is that it comes up.
+            let startup = Duration::from_millis(context.plan.limits.startup_ms);
+            if let End::Bad(failure) = self.observe(Step::Watch, Mode::Start, startup, now(), context)? {
+                return Err(failure);
+            }
+        }
         let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
         let window = context.plan.limits.watch_ms;
         let limit = Duration::from_millis(deadline.since(now()).max(LEAST_MS).min(window));
@@ -81,6 +91,16 @@ impl Host {
             before: Some(Box::new(before)),
             during: Some(Box::new(seen.sample)),
         })
+    }
+
+    /// A power cut, or an engine that was restarted, may have stopped the containers, which is nothing that their version did:
+    /// they are started, and have the time of a start. Whether this step was cut off, so that this may be so.
+    fn start_anew(&mut self, permit: &Permit, context: &mut Context<'_>) -> Result<bool, Box<Failure>> {
+        if !(permit.again() || self.once_more) {
+            return Ok(false);
+        }
+        self.start_containers(context)?;
+        Ok(true)
     }
 
     fn observe(
@@ -123,6 +143,11 @@ impl Host {
         let stop = || Self::cancelled(&self.interrupt, state);
         let end = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)?;
         Ok(match end {
+            // What it saw may be the engine's silence, which says nothing of the version.
+            End::Bad(_) if !self.runtime.block_on(answers(engine)) => {
+                let what = "the engine stopped answering while a version was judged";
+                return Err(engine_step(Problem::new("engine-unreachable", what)));
+            }
             End::Bad(failure) => {
                 let known = subjects.into_iter().map(|s| (s.service, s.container)).collect();
                 End::Bad(self.diagnosed(plan, known, failure))

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mainstay_core::event::{Progress, ProgressUnit};
 use mainstay_core::finding::{Finding, Severity};
 use mainstay_core::problem::Problem;
+use mainstay_core::verdict::{Cause, Failure};
 use mainstay_runner::{Context, Permit};
 
 use super::{Done, Host};
@@ -35,7 +36,6 @@ const ABSENT: [&str; 4] = [
 impl Host {
     /// Performs a step, and performs it again where the engine went away meanwhile and came back.
     pub(super) fn patiently(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
-        let until = Instant::now() + PATIENCE;
         let mut tries = 0;
         loop {
             let failure = match self.step(permit, context) {
@@ -43,8 +43,16 @@ impl Host {
                 Err(failure) => failure,
             };
             tries += 1;
-            if !away(&failure.problem) || tries > TRIES || !self.comes_back(until, permit, context) {
+            if !away(&failure.problem) || tries > TRIES {
                 return Err(failure);
+            }
+            // From when it was missed: a step may have taken longer than that by itself.
+            if !self.comes_back(Instant::now() + PATIENCE, permit, context) {
+                return Err(if Self::cancelled(&self.interrupt, context.state) {
+                    stopped(&failure)
+                } else {
+                    failure
+                });
             }
             self.once_more = true;
             let message = format!("{} was begun again after the engine had not answered", permit.step());
@@ -74,15 +82,24 @@ impl Host {
 }
 
 /// The same engine: another one behind the same address has not what the run is about.
-async fn answers(engine: &Engine) -> bool {
+pub(super) async fn answers(engine: &Engine) -> bool {
     let info = engine.call_within(ANSWER, "ask the engine about itself", engine.docker().info()).await;
     info.is_ok_and(|info| info.id.as_deref() == Some(engine.id()))
 }
 
 /// Whether the engine's absence explains it.
 fn away(problem: &Problem) -> bool {
+    // A service may say the same, of a socket of its own.
+    let engines = problem.code.starts_with("compose-") || problem.code == "version-start-failed";
     let said = || problem.causes.iter().any(|cause| ABSENT.iter().any(|sign| cause.contains(sign)));
-    matches!(problem.code.as_str(), "engine-unreachable" | "engine-timeout") || said()
+    matches!(problem.code.as_str(), "engine-unreachable" | "engine-timeout") || (engines && said())
+}
+
+/// The operator didn't want to wait.
+fn stopped(failure: &Failure) -> Box<Failure> {
+    let problem = Problem::new("interrupted", "the run was interrupted while the engine did not answer")
+        .because(&failure.problem.what);
+    Box::new(Failure::new(problem, Cause::Interrupted))
 }
 
 #[cfg(test)]
@@ -97,5 +114,8 @@ mod tests {
         assert!(away(&compose("Cannot connect to the Docker daemon at unix:///x. Is it running?")));
         assert!(!away(&Problem::new("engine-refused", "no")));
         assert!(!away(&compose("port is already allocated")));
+        let health =
+            Problem::new("version-unhealthy", "no").because("dial unix /run/php.sock: connect: no such file");
+        assert!(!away(&health), "the service's own words");
     }
 }

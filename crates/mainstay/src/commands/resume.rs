@@ -48,7 +48,14 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
     let directory = RunDir::open(app.state.path(), &id).map_err(Problem::from)?;
     app.show.plan(&plan, Some(&id), &[]);
     let repositories = app.repositories(Some(&plan.unit.project.directory))?.begun_with(&directory)?;
-    let on_resume = on_resume(&plan, args)?;
+    let on_resume = match on_resume(&plan, args) {
+        Ok(mode) => mode,
+        // The service may be down: that is no time to insist on a file in order.
+        Err(problem) => {
+            app.show.say(&format!("warning: {problem}; resuming as if it did not say `on_resume`"));
+            OnResume::default()
+        }
+    };
     let operator = operator::at_terminal(&*app.show);
     let of = run::Of { run: &id, directory, access: &repositories.access, on_resume };
     let code = run::perform(app, (engine, operator), &mut journal, &lock, of)?;

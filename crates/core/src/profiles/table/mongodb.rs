@@ -3,8 +3,8 @@
 //! of an older series starts only on data whose `featureCompatibilityVersion` was lowered first
 //! (<https://www.mongodb.com/docs/manual/release-notes/8.0-downgrade/>).
 //!
-//! `fsyncLock` writes everything to disk and blocks writes until `fsyncUnlock`, for a copy of the files
-//! (<https://www.mongodb.com/docs/manual/reference/method/db.fsyncLock/>).
+//! `fsyncLock` blocks writes until it was undone as often as it was done, best by the same connection
+//! (<https://www.mongodb.com/docs/manual/reference/method/db.fsyncLock/>), which no command around a backup can promise.
 //! Variables: <https://github.com/docker-library/docs/tree/master/mongo>,
 //! <https://github.com/bitnami/containers/tree/main/bitnami/mongodb>.
 
@@ -17,6 +17,8 @@ macro_rules! ask {
         concat!(
             given!(),
             r#"read -r host </etc/hostname
+# The client leaves files in its home, which is the data directory in the official image.
+HOME=$(mktemp -d) && export HOME && trap 'rm -rf "$HOME"' EXIT
 MAINSTAY_USER=$(given MONGO_INITDB_ROOT_USERNAME MONGODB_ROOT_USER) MAINSTAY_PASSWORD=$(given MONGO_INITDB_ROOT_PASSWORD MONGODB_ROOT_PASSWORD)
 export MAINSTAY_USER="${MAINSTAY_USER:-root}" MAINSTAY_PASSWORD
 c=mongo; ! command -v mongosh >/dev/null || c=mongosh
@@ -89,8 +91,7 @@ pub(super) const MONGODB: Profile = Profile {
         takes: &[],
         way: "go one major version at a time, and set the `featureCompatibilityVersion` to each before the next; for a way down, lower it first",
     },
-    live: Live::Prepared {
-        before: ask!("must(admin.fsyncLock()); print(0)"),
-        after: Some(ask!("must(admin.fsyncUnlock()); print(0)")),
+    live: Live::Torn {
+        why: "files that are copied while it writes may not belong together, and a lock (`fsyncLock`) that outlives the copy would block all writes",
     },
 };

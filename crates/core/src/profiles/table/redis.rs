@@ -38,12 +38,17 @@ macro_rules! ready {
     };
 }
 
-/// Only keys that don't expire: the others go by themselves, also while the service is down.
+/// Only keys that don't expire: the others go by themselves, also while the service is down. Where nothing is kept on disk, a
+/// restart empties it, and nothing can be said.
 macro_rules! keys {
     ($program:tt) => {
         concat!(
             login!($program),
-            r#"r=$(ask info keyspace)
+            r#"case $(ask info persistence) in
+*aof_enabled:1*) ;;
+*) [ "$(ask config get save)" != save ] || { echo 0; exit 0; } ;;
+esac
+r=$(ask info keyspace)
 case $r in *'# Keyspace'*) ;; *) echo "$r" >&2; exit 1 ;; esac
 n=0
 for l in $r; do
@@ -89,7 +94,7 @@ pub(super) const VALKEY: Profile = Profile {
     ready: Ask { name: "valkey ready", command: ready!("valkey") },
     figures: &[Figure { ask: Ask { name: "valkey keys", command: keys!("valkey") }, min_ratio: 0.5 }],
     data: Data { fixed: 0, back: 1, gates: &[], takes: &[("redis", Some("7.4"))], way: WAY },
-    live: Live::Prepared { before: save!("valkey"), after: None },
+    live: Live::Prepared { before: save!("valkey") },
 };
 
 pub(super) const REDIS: Profile = Profile {
@@ -104,5 +109,5 @@ pub(super) const REDIS: Profile = Profile {
     ready: Ask { name: "redis ready", command: ready!("redis") },
     figures: &[Figure { ask: Ask { name: "redis keys", command: keys!("redis") }, min_ratio: 0.5 }],
     data: Data { fixed: 0, back: 1, gates: &[], takes: &[("valkey", Some("9.0"))], way: WAY },
-    live: Live::Prepared { before: save!("redis"), after: None },
+    live: Live::Prepared { before: save!("redis") },
 };

@@ -13,16 +13,17 @@
 
 use super::{Ask, Data, Figure, Gate, Live, Profile, Signs};
 
-/// `ask PATH`, by TLS or without. `curl` takes the password from its standard input; the certificate is the node's own.
+/// `ask PATH`, by TLS or without; first as it most likely is, because a node logs what it can't understand. `curl` takes the password from its standard input; the certificate is the node's own.
 macro_rules! login {
     ($($user:literal),+; $default:literal; $($password:literal),+; $port:literal) => {
         concat!(
             given!(),
             "u=$(given", $(" ", $user),+, ") p=$(given", $(" ", $password),+, "); u=${u:-", $default, "}\n",
             "port=${", $port, ":-9200}\n",
-            r#"quoted() { printf %s "$1" | sed 's/[\\"]/\\&/g'; }
+            r#"first='http https'; [ -z "$p" ] || first='https http'
+quoted() { printf %s "$1" | sed 's/[\\"]/\\&/g'; }
 ask() {
-for s in https http; do
+for s in $first; do
 if [ -n "$p" ]; then printf 'user = "%s:%s"\n' "$(quoted "$u")" "$(quoted "$p")"; fi |
 curl -K - -sfk --max-time 20 "$s://127.0.0.1:$port/$1" && return
 done

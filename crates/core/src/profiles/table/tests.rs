@@ -9,9 +9,8 @@ use super::super::{Live, Profile, all};
 fn commands(profile: &'static Profile) -> Vec<(String, &'static str)> {
     let asks = profile.figures.iter().map(|figure| &figure.ask).chain([&profile.ready]);
     let mut commands: Vec<_> = asks.map(|ask| (ask.name.to_owned(), ask.command)).collect();
-    if let Live::Prepared { before, after } = profile.live {
+    if let Live::Prepared { before } = profile.live {
         commands.push((format!("{} before a copy", profile.name), before));
-        commands.extend(after.map(|after| (format!("{} after a copy", profile.name), after)));
     }
     commands
 }

@@ -46,8 +46,7 @@ fn refused(data: &Data) -> String {
 fn live(live: &Live) -> &'static str {
     match live {
         Live::Usable => "as good as any",
-        Live::Prepared { after: None, .. } => "prepared by a command before it",
-        Live::Prepared { after: Some(_), .. } => "prepared by a command before it and one after it",
+        Live::Prepared { .. } => "prepared by a command before it",
         Live::Torn { .. } => "warned of",
     }
 }
@@ -80,11 +79,8 @@ fn every_command_and_every_way_is_documented_as_it_is() {
         for ask in std::iter::once(&profile.ready).chain(profile.figures.iter().map(|figure| &figure.ask)) {
             say(ask.name, ask.command);
         }
-        if let Live::Prepared { before, after } = &profile.live {
+        if let Live::Prepared { before } = &profile.live {
             say("before a copy", before);
-            if let Some(after) = after {
-                say("after it", after);
-            }
         }
         if let Live::Torn { why } = &profile.live {
             let _ = writeln!(text, "A copy of it while it runs: {why}.\n");
