@@ -21,6 +21,10 @@ const GOOD: &str = "2.0.0";
 /// It has rewritten half of its data when it gives up, so that the data has to come back.
 const BAD: &str = "2.0.0-migration-fails-half-way";
 
+/// What an engine does after a boot with containers that ran.
+const UNLESS_STOPPED: &str = "unless-stopped";
+const NO: &str = "\"no\"";
+
 const PROJECT: &str = "\
 services:
   app:
@@ -32,8 +36,9 @@ services:
     healthcheck: {test: [CMD, /fixture, health], interval: 1s, timeout: 2s, retries: 3}
 ";
 
-fn lab() -> (Lab, Before) {
-    let lab = Lab::on_disk(&[("compose.yaml", PROJECT)]).up();
+fn lab(restart: &str) -> (Lab, Before) {
+    let project = PROJECT.replace("unless-stopped", restart);
+    let lab = Lab::on_disk(&[("compose.yaml", &project)]).up();
     lab.add_record("must not be lost");
     for at in 0..40 {
         lab.write(&format!("data/file-{at}"), &format!("{at} ").repeat(10_000));
@@ -78,7 +83,7 @@ fn family(root: u32) -> Vec<Pid> {
 }
 
 /// Cuts the power, and brings it back.
-fn cut(lab: &Lab, running: Running) {
+fn cut(lab: &Lab, running: Running, restart: &str) {
     // Nobody does anything between the moment of the cut and its death.
     let _ = kill_process(Pid::from_raw(running.pid().try_into().unwrap()).unwrap(), Signal::STOP);
     let all = family(running.pid());
@@ -102,7 +107,7 @@ fn cut(lab: &Lab, running: Running) {
         running.is_empty().then_some(())
     });
     lab.disk().back();
-    for id in ran.iter().filter(|id| containers(lab, false).contains(id)) {
+    for id in ran.iter().filter(|id| restart != NO && containers(lab, false).contains(id)) {
         docker(&["start", id]);
     }
 }
@@ -125,8 +130,8 @@ enum At {
 }
 
 /// Cuts the power of an update once, resumes, and looks at what there is. The error is a run that was over before.
-fn survives(to: &str, at: At) -> Result<(), Run> {
-    let (lab, before) = lab();
+fn survives(to: &str, at: At, restart: &str) -> Result<(), Run> {
+    let (lab, before) = lab(restart);
     let mut running = begin(&lab, to);
     let mut line = 0;
     let mut over = false;
@@ -143,7 +148,7 @@ fn survives(to: &str, at: At) -> Result<(), Run> {
     if over && !matches!(at, At::End) {
         return Err(running.finish());
     }
-    cut(&lab, running);
+    cut(&lab, running, restart);
     let resumed = lab.mainstay(&["resume"]);
     assert!(matches!(resumed.code, Some(0 | 3 | 4 | 130)), "{at:?}: {resumed}");
     if lab.version() == GOOD {
@@ -161,7 +166,7 @@ fn survives(to: &str, at: At) -> Result<(), Run> {
 }
 
 fn survives_at(to: &str, at: At) {
-    survives(to, at).unwrap_or_else(|run| panic!("{at:?} never came: {run}"));
+    survives(to, at, UNLESS_STOPPED).unwrap_or_else(|run| panic!("{at:?} never came: {run}"));
 }
 
 #[test]
@@ -187,6 +192,24 @@ fn when_the_data_was_backed_up_as_it_stands() {
 #[test]
 fn while_it_is_watched() {
     survives_at(GOOD, At::Step("step.started", "watch"));
+}
+
+/// What no engine starts again has not died of its version: it was verified, and stays, without a look at its data.
+#[test]
+fn while_it_is_watched_and_nobody_starts_it_again() {
+    let (lab, _) = lab(NO);
+    let mut running = begin(&lab, GOOD);
+    running.until_started("watch");
+    lab.disk().sync();
+    cut(&lab, running, NO);
+    lab.mainstay(&["resume"]).expect_kept();
+    assert_eq!(lab.version(), GOOD);
+    lab.compose_changes_nothing();
+}
+
+#[test]
+fn while_the_old_version_is_verified_and_nobody_starts_it_again() {
+    survives(BAD, At::Step("step.started", "verify-old"), NO).unwrap_or_else(|run| panic!("{run}"));
 }
 
 #[test]
@@ -219,7 +242,8 @@ fn after_every_line() {
         std::thread::scope(|scope| {
             for _ in 0..JOBS {
                 scope.spawn(|| {
-                    while survives(to, At::Line(next.fetch_add(1, Ordering::Relaxed))).is_ok() {
+                    while survives(to, At::Line(next.fetch_add(1, Ordering::Relaxed)), UNLESS_STOPPED).is_ok()
+                    {
                         cuts.fetch_add(1, Ordering::Relaxed);
                     }
                 });
