@@ -106,8 +106,9 @@ impl Bench {
         assert_eq!(run.code == Some(5), verdict == "needs-person", "{run}");
         gate.assert_sound();
         self.lab.mainstay(&["show"]).expect(0);
-        if had_ended {
-            // Nothing was resumed. What tidies up after a run was killed, and does so with the next command.
+        // Where nothing was resumed, or the repository was not free yet when the run tidied up after itself, the next command
+        // does so.
+        if had_ended || !self.left().is_empty() {
             self.lab.mainstay(&["prune"]).expect(0);
         }
         let left = self.left();
