@@ -13,6 +13,7 @@ use mainstay_core::watch::{ExpectedCheck, Mode};
 use mainstay_runner::{Context, Permit};
 
 use super::containers::{gone, present};
+use super::diagnose::ended;
 use super::patience::answers;
 use super::trouble::engine_step;
 use super::{Done, Host, now};
@@ -144,7 +145,7 @@ impl Host {
         let end = self.runtime.block_on(watch::observe(&setup, &mut tell, &stop)).map_err(engine_step)?;
         Ok(match end {
             // What it saw may be the engine's silence, which says nothing of the version.
-            End::Bad(_) if !self.runtime.block_on(answers(engine)) => {
+            End::Bad(failure) if !ended(&failure) && !self.runtime.block_on(answers(engine)) => {
                 let what = "the engine stopped answering while a version was judged";
                 return Err(engine_step(Problem::new("engine-unreachable", what)));
             }
