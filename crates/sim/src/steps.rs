@@ -39,6 +39,16 @@ pub(crate) struct Act<'a> {
     pub again: bool,
 }
 
+impl Act<'_> {
+    /// The version that the step is about.
+    fn means(&self) -> Version {
+        match self.step {
+            Step::StartOld | Step::VerifyOld => Version::Old,
+            _ => Version::New,
+        }
+    }
+}
+
 /// How many moves a step may make before it is cut off.
 pub(crate) struct Moves(pub Option<u8>);
 
@@ -85,7 +95,7 @@ impl World {
             Step::CreateContainers => self.create_containers(act, moves),
             Step::RecreateOld => self.recreate_old(act, moves),
             Step::StartNew | Step::StartOld => self.start(act, moves),
-            Step::VerifyNew | Step::VerifyOld | Step::Watch => self.look_at_version(act.step),
+            Step::VerifyNew | Step::VerifyOld | Step::Watch => self.look_at_version(act, moves),
             Step::ConfirmWayBack => self.confirm_way_back(moves),
             Step::Stop => self.stop(act, moves),
             Step::RestoreFiles => self.restore_files(act, moves),
@@ -193,14 +203,13 @@ impl World {
     /// Starts whatever containers the unit has.
     fn start(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
         let version = match (self.old, self.new) {
-            (Some(_), _) if act.step == Step::StartOld => Version::Old,
+            (Some(_), _) if act.means() == Version::Old => Version::Old,
             (_, Some(_)) => Version::New,
             (Some(_), None) => Version::Old,
             (None, None) if !self.care.sees_missing_containers => return Ok(Fact::Nothing),
             (None, None) => return Err(FOREIGN),
         };
-        let meant = matches!(act.plan.kind, Kind::Restore { .. })
-            || (version == Version::New) == (act.step == Step::StartNew);
+        let meant = matches!(act.plan.kind, Kind::Restore { .. }) || version == act.means();
         law(meant || self.interfered, "another version is started than was meant")?;
         let Some(container) = *self.container(version) else { return Err(FOREIGN) };
         if container.running {
@@ -228,14 +237,14 @@ impl World {
         law(content != Content::HalfBack || self.data.touched, "a version is started on half of its data")?;
         let taken =
             |step| named(act.state.backups(step)).filter(|s| s.verified).any(|s| s.data.content == content);
-        if version == Version::New && act.step == Step::StartNew && !container.ever_ran {
+        if version == Version::New && act.means() == version && !container.ever_ran {
             let old = targets(act).iter().any(|t| t.verified && t.data.is_old() && t.data.content == content);
             law(
                 old || self.evidence_gone,
                 "law 1: the new version is started without a backup of the data that it finds",
             )?;
         }
-        if version == Version::Old && act.step == Step::StartOld && !container.ever_ran {
+        if version == Version::Old && act.means() == version && !container.ever_ran {
             let harmless =
                 matches!(content, Content::Early | Content::Old | Content::OldUsed | Content::HalfBack);
             let kept = harmless || taken(Step::BackUpSafety) || self.evidence_gone;
@@ -244,7 +253,12 @@ impl World {
         Ok(())
     }
 
-    fn look_at_version(&mut self, step: Step) -> Done {
+    /// A look that was cut off begins with a start of what doesn't run, and with all that is asked of a start.
+    fn look_at_version(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
+        let Act { step, again, .. } = act;
+        if again && self.runs().is_none() && self.containers().next().is_some() {
+            self.start(act, moves)?;
+        }
         if self.containers().next().is_none() && !self.care.sees_missing_containers {
             // Of what isn't there nothing is missing.
             self.disturbed = false;
@@ -256,7 +270,7 @@ impl World {
             return Err(if self.containers().next().is_none() { FOREIGN } else { BAD });
         };
         self.disturbed = false;
-        if step != Step::Watch {
+        if step != Step::Watch || again {
             self.verified = Some(running);
         }
         if running == Version::New {
