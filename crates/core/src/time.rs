@@ -17,6 +17,12 @@ impl Timestamp {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
+    /// The moment `millis` earlier.
+    #[must_use]
+    pub fn minus(self, millis: u64) -> Timestamp {
+        Timestamp(self.0.saturating_sub(i64::try_from(millis).unwrap_or(i64::MAX)))
+    }
+
     /// The moment `millis` later.
     #[must_use]
     pub fn plus(self, millis: u64) -> Timestamp {

@@ -17,7 +17,7 @@ use super::diagnose::ended;
 use super::patience::answers;
 use super::trouble::engine_step;
 use super::{Done, Host, now};
-use crate::clock::millis;
+use crate::clock::{Moment, millis};
 use crate::compose::Compose;
 use crate::discover::{CONFIG_HASH, ListedContainer};
 use crate::engine::Engine;
@@ -28,6 +28,9 @@ use crate::watch::{self, End, Setup, Subject};
 /// How long the measurement of the downtime may take to see the answer that verification saw.
 const METER_LIMIT: Duration = Duration::from_secs(5);
 
+/// The note in the run's directory of when the present step was begun.
+const NOTE: &str = "begun";
+
 /// However late a run is resumed, a version that works gets the time to show it.
 const LEAST_MS: u64 = 10_000;
 
@@ -36,13 +39,14 @@ impl Host {
     pub(super) fn verify(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         let (plan, step) = (context.plan, permit.step());
         let anew = self.start_anew(permit, context)?;
-        let spent = if anew { 0 } else { now().since(context.begun_at) };
+        let begun = self.begun(permit, context);
+        let spent = if anew { 0 } else { now().since(begun) };
         let limit = Duration::from_millis(
             plan.limits.startup_ms.saturating_sub(spent).max(LEAST_MS.min(plan.limits.startup_ms)),
         );
         // Log lines of the start itself count; it happened in the step before this one.
         let starting = context.state.timings().last().map_or(0, |(_, took)| *took);
-        let since = Timestamp(context.begun_at.0 - 1_000 - i64::try_from(starting).unwrap_or(0));
+        let since = Timestamp(begun.0 - 1_000 - i64::try_from(starting).unwrap_or(0));
         let end = self.observe(step, Mode::Start, limit, since, context)?;
         let seen = match end {
             End::Good(seen) => seen,
@@ -52,7 +56,7 @@ impl Host {
         self.warned = seen.warnings.iter().map(|finding| finding.message.clone()).collect();
         seen.warnings.into_iter().for_each(|finding| context.observe(finding));
         let observations = seen.remarks;
-        let startup_ms = now().since(context.begun_at);
+        let startup_ms = now().since(begun);
         let downtime_ms = self.downtime();
         self.runtime.block_on(settled(&self.engine, plan, context));
         Ok(Fact::Verified { startup_ms, downtime_ms, observations })
@@ -70,10 +74,10 @@ impl Host {
                 return Err(failure);
             }
         }
-        let deadline = context.begun_at.plus(context.plan.limits.watch_ms);
         let window = context.plan.limits.watch_ms;
-        let limit = Duration::from_millis(deadline.since(now()).max(LEAST_MS).min(window));
-        let begun = context.begun_at;
+        let begun = self.begun(permit, context);
+        let left = window.saturating_sub(now().since(begun));
+        let limit = Duration::from_millis(left.max(LEAST_MS).min(window));
         let before = context.plan.baseline.before(context.state.measured());
         let end = self.observe(Step::Watch, Mode::Watch, limit, now(), context)?;
         let watched_ms = now().since(begun);
@@ -92,6 +96,23 @@ impl Host {
             before: Some(Box::new(before)),
             during: Some(Box::new(seen.sample)),
         })
+    }
+
+    /// When the step was first begun, on this process's line of time. Another process of the same boot has noted it so that
+    /// no clock that was set meanwhile matters; after a boot the wall clock is all there is.
+    fn begun(&self, permit: &Permit, context: &Context<'_>) -> Timestamp {
+        let (name, moment) = (permit.step().name(), Moment::now());
+        if permit.again() {
+            let note = self.run.read(NOTE).ok().and_then(|note| String::from_utf8(note).ok());
+            let noted = note.as_deref().and_then(|note| Moment::read(note.strip_prefix(name)?.trim()));
+            let since = moment.zip(noted).and_then(|(now, noted)| now.since(&noted));
+            return since.map_or(context.begun_at, |since| now().minus(since));
+        }
+        if let Some(moment) = moment.filter(|_| !self.once_more) {
+            // Where it can't be written, the wall clock has to do.
+            let _ = self.run.write(NOTE, format!("{name} {}\n", moment.written()).as_bytes());
+        }
+        context.begun_at
     }
 
     /// A power cut, or an engine that was restarted, may have stopped the containers, which is nothing that their version did:

@@ -37,6 +37,7 @@ use crate::functional::Operator;
 use crate::watch::meter::Meter;
 use crate::watch::sampling::Sampling;
 
+pub use crate::clock::now;
 pub use document::backup_info;
 pub use rate::Rate;
 pub use trouble::{engine_step, vault_problem};
@@ -170,10 +171,4 @@ impl World for Host {
             other => Some(format!("signal {other}")),
         }
     }
-}
-
-/// The wall clock.
-#[must_use]
-pub fn now() -> Timestamp {
-    Timestamp(jiff::Timestamp::now().as_millisecond())
 }

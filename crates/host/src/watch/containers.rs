@@ -18,8 +18,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::{Setup, Subject};
+use crate::clock::{now, on_the_wall};
 use crate::engine::{Engine, is_not_found, wants_an_end};
-use crate::steps::now;
 
 /// Without any event, the containers are looked at this often all the same.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
@@ -77,7 +77,7 @@ async fn follow(
         ]);
         let mut options = EventsOptionsBuilder::default().filters(&filters);
         if let Some(since) = since {
-            options = options.since(&(since.0 / 1000).to_string());
+            options = options.since(&(on_the_wall(since).0 / 1000).to_string());
         }
         let listening = now();
         let mut stream = std::pin::pin!(engine.docker().events(Some(options.build())));
@@ -95,7 +95,9 @@ async fn follow(
             };
             match event {
                 Ok(Some(Ok(event))) => {
-                    let old = event.time_nano.is_some_and(|at| at / 1_000_000 < listening.0);
+                    // As the clock now is: it may have been set since.
+                    let began = on_the_wall(listening).0;
+                    let old = event.time_nano.is_some_and(|at| at / 1_000_000 < began);
                     for signal in trackers.iter_mut().filter_map(|t| t.event(&event, old)) {
                         if sender.send(signal).await.is_err() {
                             return;

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::{Setup, Subject};
+use crate::clock::on_the_wall;
 use crate::engine::Engine;
 
 /// A log that ended (the container did) is followed again after this long.
@@ -26,24 +27,27 @@ const HISTORY_LINES: usize = 5_000;
 /// Starts following the logs from the moment that the setup names.
 pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sender<Signal>) {
     for subject in setup.subjects {
-        sources.spawn(follow(setup.engine.clone(), subject.clone(), setup.since.0, sender.clone()));
+        sources.spawn(follow(setup.engine.clone(), subject.clone(), setup.since, sender.clone()));
     }
 }
 
-async fn follow(engine: Engine, subject: Subject, since_ms: i64, sender: Sender<Signal>) {
-    // Second of the newest line seen, and its time as the engine wrote it: lines are never taken in twice.
-    let mut since = i32::try_from(since_ms.div_euclid(1000)).unwrap_or(0);
-    let mut newest = String::new();
+async fn follow(engine: Engine, subject: Subject, since: Timestamp, sender: Sender<Signal>) {
+    // Second of the last line seen, and its time as the engine wrote it: where following begins anew, the lines up to it
+    // come again. Within one stream every line is new, whatever its time: the engine's clock may have been set back.
+    let mut since = i32::try_from(on_the_wall(since).0.div_euclid(1000)).unwrap_or(0);
+    let mut last = String::new();
     loop {
+        let mut again = !last.is_empty();
         let options = options().follow(true).since(since).timestamps(true).build();
         let mut stream = std::pin::pin!(engine.docker().logs(&subject.container.id, Some(options)));
         while let Some(Ok(piece)) = stream.next().await {
             for (time, line) in stamped(&piece) {
-                if !time.is_empty() && time <= newest {
+                again = again && !time.is_empty() && time <= last;
+                if again {
                     continue;
                 }
-                newest = time;
-                if let Some(second) = second(&newest) {
+                last = time;
+                if let Some(second) = second(&last) {
                     since = second;
                 }
                 let signal = Signal::Log { container: subject.container.name.clone(), line };
@@ -135,6 +139,7 @@ struct History {
 /// What a container's log says of the last ten minutes, or since the container runs.
 async fn history(engine: &Engine, subject: &Subject, now: Timestamp) -> History {
     let id = &subject.container.id;
+    let now = on_the_wall(now);
     let begin = Timestamp(now.0 - HISTORY_MS);
     let since = i32::try_from(begin.0.div_euclid(1000)).unwrap_or(0);
     let options = options().since(since).tail(&HISTORY_LINES.to_string()).timestamps(true).build();

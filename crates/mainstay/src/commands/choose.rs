@@ -63,7 +63,7 @@ fn only_project(vault: &Vault, service: &str) -> Result<String, Problem> {
 }
 
 /// The snapshots of one run and one kind, one a mount.
-pub fn choose(vault: &Vault, id: &str, args: &ChoiceArgs) -> Result<Vec<Listed>, Problem> {
+pub fn choose(app: &App, vault: &Vault, id: &str, args: &ChoiceArgs) -> Result<Vec<Listed>, Problem> {
     let kinds: Vec<Kind> = match args.kind.as_deref() {
         None => vec![Kind::Cutover, Kind::Manual, Kind::Live],
         Some("cutover") => vec![Kind::Cutover],
@@ -81,8 +81,7 @@ pub fn choose(vault: &Vault, id: &str, args: &ChoiceArgs) -> Result<Vec<Listed>,
         .filter(|s| format!("{}/{}", s.tags.project, s.tags.service) == id && kinds.contains(&s.tags.kind))
         .filter(|s| args.run.as_deref().is_none_or(|run| s.tags.run.starts_with(run)))
         .collect();
-    // Newest first: the first one names the run.
-    let run = own.first().map(|s| s.tags.run.clone()).ok_or_else(|| {
+    let run = newest(app, &own).map(str::to_owned).ok_or_else(|| {
         Problem::new("unknown-backup", format!("there is no such backup of {id}"))
             .advise("`mainstay backups` lists them")
     })?;
@@ -95,6 +94,20 @@ pub fn choose(vault: &Vault, id: &str, args: &ChoiceArgs) -> Result<Vec<Listed>,
         }
     }
     Ok(chosen)
+}
+
+/// The run that made the newest of these backups, which are listed by their times, newest first. The journal knows the
+/// order of its own runs also where the clock had been set; of others the time is all that is known.
+fn newest<'a>(app: &App, own: &[&'a Listed]) -> Option<&'a str> {
+    let by_time = own.first()?.tags.run.as_str();
+    let journal = app.state.existing_journal().ok().flatten();
+    let runs = journal.and_then(|journal| journal.runs().ok()).unwrap_or_default();
+    let place = |run: &str| runs.iter().position(|known| known.id == run);
+    if place(by_time).is_none() {
+        return Some(by_time);
+    }
+    let known = own.iter().filter_map(|s| Some((place(&s.tags.run)?, s.tags.run.as_str())));
+    known.min().map(|(_, run)| run)
 }
 
 /// The name of a mount as that of a directory.

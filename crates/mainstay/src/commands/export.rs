@@ -24,7 +24,7 @@ pub fn export(app: &mut App, args: &ExportArgs) -> Result<u8, Stop> {
             .into());
     }
     let vault = open(app, None)?;
-    let chosen = find(&vault, args)?;
+    let chosen = find(app, &vault, args)?;
     let parts: Vec<Part> = chosen
         .iter()
         .map(|snapshot| Part { id: snapshot.id.clone(), top: directory_name(&snapshot.tags.mount).into() })
@@ -72,8 +72,8 @@ fn format(to: &Path) -> Result<Format, Problem> {
 }
 
 /// The backups of a service's run, or the one whose id begins so.
-fn find(vault: &Vault, args: &ExportArgs) -> Result<Vec<Listed>, Problem> {
-    let by_service = id(vault, &args.what).and_then(|id| choose(vault, &id, &args.choice));
+fn find(app: &App, vault: &Vault, args: &ExportArgs) -> Result<Vec<Listed>, Problem> {
+    let by_service = id(vault, &args.what).and_then(|id| choose(app, vault, &id, &args.choice));
     let may_be_id = args.what.len() >= 4 && args.what.bytes().all(|byte| byte.is_ascii_hexdigit());
     match by_service {
         Err(problem) if problem.code == "unknown-backup" && may_be_id => {

@@ -17,7 +17,7 @@ pub fn restore(app: &mut App, args: &RestoreArgs, path: &Path, directory: &Path)
     no_compose_file(app)?;
     let vault = open(app, None)?;
     let id = id(&vault, &args.service.service)?;
-    let chosen = choose(&vault, &id, &args.choice)?;
+    let chosen = choose(app, &vault, &id, &args.choice)?;
     let places = places(app, &chosen);
     let (number, inside) = locate(path, &places)?;
     let snapshot = &chosen[number];

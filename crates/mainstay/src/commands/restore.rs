@@ -40,7 +40,7 @@ fn in_place(app: &mut App, args: &RestoreArgs) -> Result<u8, Stop> {
     let wishes = app.wishes(&found, &args.service).map_err(Stop::untouched)?;
     let id = format!("{}/{}", found.project.name, found.service);
     let vault = open(app, Some(&found.project.directory)).map_err(Stop::untouched)?;
-    let chosen = choose(&vault, &id, &args.choice).map_err(Stop::untouched)?;
+    let chosen = choose(app, &vault, &id, &args.choice).map_err(Stop::untouched)?;
     let records = chosen.iter().map(|s| record(&vault, s)).collect::<Result<Vec<_>, _>>();
     let records = records.map_err(Stop::untouched)?;
     drop(vault);
@@ -64,7 +64,7 @@ fn elsewhere(app: &mut App, args: &RestoreArgs, directory: &Path) -> Result<u8, 
     no_compose_file(app)?;
     let vault = open(app, None)?;
     let id = id(&vault, name)?;
-    let chosen = choose(&vault, &id, &args.choice)?;
+    let chosen = choose(app, &vault, &id, &args.choice)?;
     for snapshot in &chosen {
         let target = match chosen.as_slice() {
             [_] => directory.to_owned(),

@@ -297,7 +297,7 @@ impl Journal {
             .map_err(|source| JournalError::Illegal { run: run.to_owned(), source })
     }
 
-    /// The runs, newest first.
+    /// The runs, newest first: in the order in which they were begun, whatever the clock said.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -306,7 +306,7 @@ impl Journal {
             .db
             .prepare(
                 "select id, project, service, kind, started_at, ended_at, verdict from run
-                 order by started_at desc, id desc",
+                 order by rowid desc",
             )
             .map_err(JournalError::read)?;
         let rows = statement
@@ -331,11 +331,9 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn unfinished(&self) -> Result<Option<RunId>, JournalError> {
         self.db
-            .query_row(
-                "select id from run where ended_at is null order by started_at desc, id desc limit 1",
-                [],
-                |row| row.get(0),
-            )
+            .query_row("select id from run where ended_at is null order by rowid desc limit 1", [], |row| {
+                row.get(0)
+            })
             .optional()
             .map_err(JournalError::read)
     }

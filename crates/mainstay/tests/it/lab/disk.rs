@@ -19,11 +19,16 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Mounts an empty one at a directory.
+    /// Mounts an empty one of 1 GiB at a directory.
     pub fn mount(at: &Path) -> Self {
+        Self::of(at, 1 << 30)
+    }
+
+    /// Mounts an empty one of so many bytes at a directory.
+    pub fn of(at: &Path, size: u64) -> Self {
         let disk = Self { at: at.to_owned(), image: tempfile::tempdir().unwrap() };
         let image = std::fs::File::create(disk.image()).unwrap();
-        image.set_len(1 << 30).unwrap();
+        image.set_len(size).unwrap();
         let mut make = Command::new("mkfs.ext4");
         make.args(["-q", "-F", "-I", "256"]).arg(disk.image());
         bounded(make).success("mkfs.ext4");

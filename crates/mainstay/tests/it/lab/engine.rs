@@ -1,15 +1,41 @@
-//! Questions to the engine over its socket: a process for each of them would cost more than what is tested.
+//! Questions to the engine over its socket: a process for each of them would cost more than what is tested. Which engine
+//! that is: the one that this thread uses, or that of the environment.
 
+use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
+thread_local! {
+    static OWN: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+/// From now on this thread uses the engine at this socket, or that of the environment again.
+pub fn have_this_thread_use(socket: Option<&Path>) {
+    OWN.set(socket.map(Path::to_owned));
+}
+
+/// Where the engine listens.
+pub fn socket() -> PathBuf {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let usual = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
+    OWN.with_borrow(Clone::clone).unwrap_or_else(|| usual.into())
+}
+
+/// Has a command use the engine of this thread, unless it was given another one.
+pub fn direct(command: &mut Command) {
+    let given = command.get_envs().any(|(name, _)| name == "DOCKER_HOST");
+    if let Some(socket) = OWN.with_borrow(Clone::clone).filter(|_| !given) {
+        command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    }
+}
+
 /// What the engine answers to a GET.
 fn get(path: &str) -> Value {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
-    let mut stream = UnixStream::connect(socket).expect("an engine: script/bootstrap starts one");
+    let mut stream = UnixStream::connect(socket()).expect("an engine: script/bootstrap starts one");
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -4,9 +4,11 @@
 //! something could not be removed, the test fails.
 
 mod before;
+pub mod clock;
 pub mod disk;
 pub mod engine;
 pub mod net;
+pub mod own_engine;
 pub mod process;
 pub mod proxy;
 pub mod tree;

@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-const REGISTRY: &str = "127.0.0.1:5000";
+/// Where the registry of the lab is.
+pub const REGISTRY: &str = "127.0.0.1:5000";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A port that no other test has, and that the system gives to nobody while the service is down.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::engine;
+
 /// No command of a test takes longer; one that does is ended, and the test fails. A migration of 40 seconds on a busy
 /// machine is the longest.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -36,6 +38,7 @@ impl Output {
 
 /// Runs a command to its end.
 pub fn bounded(mut command: Command) -> Output {
+    engine::direct(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let shown = format!("{command:?}");
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
@@ -98,6 +101,7 @@ pub struct Running {
 impl Running {
     /// Starts it.
     pub fn begin(mut command: Command) -> Self {
+        engine::direct(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let shown = format!("{command:?}");
         let mut child = command.spawn().unwrap();

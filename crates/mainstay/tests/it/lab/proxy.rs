@@ -1,15 +1,17 @@
-//! A socket in front of the engine's, which can do what an engine does that goes away: hang, break connections, refuse
-//! new ones, answer late.
+//! Something in front of the engine's socket, or of the registry, which can do what those do that go away: hang, break
+//! connections, refuse new ones, answer late.
 
-use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-/// What the engine does.
+use super::{engine, net};
+
+/// What is behind it does this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Mood {
@@ -25,9 +27,11 @@ pub enum Mood {
     Late,
 }
 
-/// The socket; gone with the value.
+/// What passes it on; a socket is gone with the value.
 pub struct Proxy {
-    path: PathBuf,
+    /// The socket, where it is one.
+    path: Option<PathBuf>,
+    host: String,
     mood: Arc<AtomicU8>,
 }
 
@@ -36,62 +40,112 @@ impl Proxy {
     pub fn in_front_of_the_engine(directory: &Path) -> Self {
         let path = directory.join("engine.sock");
         let listener = UnixListener::bind(&path).unwrap();
-        let mood = Arc::new(AtomicU8::new(Mood::Well as u8));
+        let (mood, behind) = (well(), engine::socket());
         let shared = Arc::clone(&mood);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
-                for (from, to) in [(&client, &engine), (&engine, &client)] {
-                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let mood = Arc::clone(&shared);
-                    std::thread::spawn(move || pass_on(from, to, &mood));
+                // An engine that is down answers nobody.
+                if let Ok(engine) = UnixStream::connect(&behind) {
+                    connect(client, engine, &shared);
                 }
             }
         });
-        Self { path, mood }
+        Self { host: format!("unix://{}", path.display()), path: Some(path), mood }
     }
 
-    /// As in `DOCKER_HOST`.
+    /// Listens on a port of the loopback interface.
+    pub fn in_front_of_the_registry() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let mood = well();
+        let shared = Arc::clone(&mood);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                connect(client, TcpStream::connect(net::REGISTRY).unwrap(), &shared);
+            }
+        });
+        Self { path: None, host, mood }
+    }
+
+    /// As in `DOCKER_HOST`, or before the name of an image.
     pub fn host(&self) -> String {
-        format!("unix://{}", self.path.display())
+        self.host.clone()
     }
 
     /// Changes what it does, also to connections that are open.
     pub fn set(&self, mood: Mood) {
-        let aside = self.path.with_extension("aside");
-        match (mood, aside.exists()) {
-            (Mood::Gone, false) => std::fs::rename(&self.path, &aside).unwrap(),
-            (Mood::Gone, true) | (_, false) => {}
-            (_, true) => std::fs::rename(&aside, &self.path).unwrap(),
+        if let Some(path) = &self.path {
+            let aside = path.with_extension("aside");
+            match (mood, aside.exists()) {
+                (Mood::Gone, false) => std::fs::rename(path, &aside).unwrap(),
+                (Mood::Gone, true) | (_, false) => {}
+                (_, true) => std::fs::rename(&aside, path).unwrap(),
+            }
         }
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
 }
 
-fn pass_on(mut from: UnixStream, mut to: UnixStream, mood: &AtomicU8) {
+fn well() -> Arc<AtomicU8> {
+    Arc::new(AtomicU8::new(Mood::Well as u8))
+}
+
+/// A connection of either kind.
+trait Stream: Read + Write + Send + Sized + 'static {
+    fn another(&self) -> Self;
+    fn close(&self, how: Shutdown);
+    fn look_every(&self, time: Duration);
+}
+
+macro_rules! stream {
+    ($kind:ty) => {
+        impl Stream for $kind {
+            fn another(&self) -> Self {
+                self.try_clone().unwrap()
+            }
+
+            fn close(&self, how: Shutdown) {
+                let _ = self.shutdown(how);
+            }
+
+            fn look_every(&self, time: Duration) {
+                self.set_read_timeout(Some(time)).unwrap();
+            }
+        }
+    };
+}
+
+stream!(UnixStream);
+stream!(TcpStream);
+
+fn connect<S: Stream>(client: S, behind: S, mood: &Arc<AtomicU8>) {
+    for (from, to) in [(client.another(), behind.another()), (behind, client)] {
+        let mood = Arc::clone(mood);
+        std::thread::spawn(move || pass_on(from, to, &mood));
+    }
+}
+
+fn pass_on<S: Stream>(mut from: S, mut to: S, mood: &AtomicU8) {
     const LOOK: Duration = Duration::from_millis(20);
     let now = || mood.load(Ordering::SeqCst);
     let is = |wanted: Mood| now() == wanted as u8;
-    from.set_read_timeout(Some(LOOK)).unwrap();
+    from.look_every(LOOK);
     let mut piece = vec![0; 64 * 1024];
     loop {
         if is(Mood::Breaks) || is(Mood::Gone) {
-            let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+            from.close(Shutdown::Both);
+            to.close(Shutdown::Both);
             return;
         }
         let read = match from.read(&mut piece) {
             Ok(0) => {
-                let _ = to.shutdown(Shutdown::Write);
+                to.close(Shutdown::Write);
                 return;
             }
             Ok(read) => read,
-            Err(error)
-                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
-            {
-                continue;
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(_) => {
-                let _ = to.shutdown(Shutdown::Both);
+                to.close(Shutdown::Both);
                 return;
             }
         };
@@ -102,7 +156,7 @@ fn pass_on(mut from: UnixStream, mut to: UnixStream, mood: &AtomicU8) {
             std::thread::sleep(LOOK);
         }
         if to.write_all(&piece[..read]).is_err() {
-            let _ = from.shutdown(Shutdown::Both);
+            from.close(Shutdown::Both);
             return;
         }
     }
