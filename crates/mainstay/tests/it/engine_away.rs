@@ -1,42 +1,13 @@
-//! The engine hangs, breaks connections, is gone, or answers late, for a while and in every step: nothing waits for it
-//! without a word or without a limit, and when it is there again the run goes on, to one version or the other.
+//! The engine hangs, breaks connections, is gone, or answers late, for a while: nothing waits for it without a word or
+//! without a limit, and when it is there again the run goes on, to one version or the other. In every phase this is tried
+//! by [`crate::faults`].
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use crate::killed::soak::{attempt, number};
 use crate::lab::process::{Run, Running};
 use crate::lab::proxy::{Mood, Proxy};
 use crate::lab::{Before, Lab};
 
-/// The ways of an engine, in the order of the table.
-const MOODS: [Mood; 4] = [Mood::Gone, Mood::Breaks, Mood::Hangs, Mood::Late];
-
-/// The steps in which they are tried: those of a good update, then those that only a bad one has.
-const STEPS: [(&str, &str); 17] = [
-    ("2.0.0", "confirm"),
-    ("2.0.0", "keep-image"),
-    ("2.0.0", "save-configuration"),
-    ("2.0.0", "back-up-live"),
-    ("2.0.0", "pull-image"),
-    ("2.0.0", "edit-files"),
-    ("2.0.0", "take-baseline"),
-    ("2.0.0", "create-containers"),
-    ("2.0.0", "back-up-cutover"),
-    ("2.0.0", "start-new"),
-    ("2.0.0", "verify-new"),
-    ("2.0.0", "watch"),
-    ("2.0.0", "document"),
-    (BAD, "stop"),
-    (BAD, "recreate-old"),
-    (BAD, "start-old"),
-    (BAD, "verify-old"),
-];
 const BAD: &str = "2.0.0-migration-fails-half-way";
 
 /// How long the engine is away.
@@ -56,7 +27,7 @@ fn begin(lab: &Lab, proxy: &Proxy, to: &str) -> Running {
     Running::begin(command)
 }
 
-/// One cell of the table: the engine is away for a while in a step.
+/// The engine is away for a while in a step.
 fn cell(mood: Mood, (to, step): (&str, &str)) -> Run {
     let (lab, proxy, before) = lab();
     let mut running = begin(&lab, &proxy, to);
@@ -155,55 +126,4 @@ fn a_resume_waits_for_it() {
     assert_eq!(lab.version(), "1.0.0");
     lab.assert_as_before(&before);
     assert!(resume(&["resume", "--wait-engine"]).finish().expect(0).stdout.contains("nothing to resume"));
-}
-
-/// Every way in every step. `SOAK_REPORT` is the file for the table, `SOAK_MINUTES` after how long no more cells are
-/// begun: those stay empty, and are counted.
-#[test]
-#[ignore = "takes half an hour: script/soak runs it"]
-fn in_every_step() {
-    let until = number("SOAK_MINUTES").map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
-    let cells: Vec<(usize, usize)> =
-        (0..STEPS.len()).flat_map(|step| (0..MOODS.len()).map(move |mood| (step, mood))).collect();
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while let Some(&(step, mood)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if until.is_some_and(|until| Instant::now() > until) {
-                        return;
-                    }
-                    let seen = attempt(|| cell(MOODS[mood], STEPS[step]).ended()["verdict"].to_string());
-                    let _ = writeln!(std::io::stderr(), "{:?} {:?}: {seen:?}", MOODS[mood], STEPS[step]);
-                    done.lock().unwrap().insert((step, mood), seen);
-                }
-            });
-        }
-    });
-    let done = done.into_inner().unwrap();
-    let lost: Vec<_> = done.iter().filter_map(|(at, seen)| Some((at, seen.as_ref().err()?))).collect();
-    let totals = json!({
-        "fault_cells": cells.len(),
-        "fault_cells_empty": cells.len() - done.len(),
-        "fault_losses": lost.len(),
-    });
-    if let Ok(file) = std::env::var("SOAK_REPORT") {
-        std::fs::write(file, format!("{}{totals}\n", table(&done))).unwrap();
-    }
-    println!("{}{totals}", table(&done));
-    assert!(lost.is_empty(), "{lost:?}");
-}
-
-fn table(done: &BTreeMap<(usize, usize), Result<String, String>>) -> String {
-    let names = MOODS.map(|mood| format!("{:<14}", format!("{mood:?}").to_lowercase()));
-    let mut text = format!("{:<24}{}\n", "the engine is, in", names.concat());
-    for (row, (_, step)) in STEPS.iter().enumerate() {
-        let cells = (0..MOODS.len()).map(|column| match done.get(&(row, column)) {
-            Some(Ok(verdict)) => format!("{:<14}", verdict.trim_matches('"')),
-            Some(Err(_)) => format!("{:<14}", "LOST"),
-            None => format!("{:<14}", "-"),
-        });
-        text += &format!("{step:<24}{}\n", cells.collect::<Vec<String>>().concat());
-    }
-    text
 }

@@ -12,6 +12,7 @@ mod copies;
 mod diagnosed;
 mod edits;
 mod engine_away;
+mod faults;
 mod functional;
 mod functional_around;
 mod functional_browser;

@@ -22,7 +22,7 @@ const GOOD: &str = "2.0.0";
 const BAD: &str = "2.0.0-migration-fails-half-way";
 
 /// What an engine does after a boot with containers that ran.
-const UNLESS_STOPPED: &str = "unless-stopped";
+pub const UNLESS_STOPPED: &str = "unless-stopped";
 const NO: &str = "\"no\"";
 
 const PROJECT: &str = "\
@@ -83,7 +83,7 @@ fn family(root: u32) -> Vec<Pid> {
 }
 
 /// Cuts the power, and brings it back.
-fn cut(lab: &Lab, running: Running, restart: &str) {
+pub fn cut(lab: &Lab, running: Running, restart: &str) {
     // Nobody does anything between the moment of the cut and its death.
     let _ = kill_process(Pid::from_raw(running.pid().try_into().unwrap()).unwrap(), Signal::STOP);
     let all = family(running.pid());

@@ -1,11 +1,12 @@
 //! Bad input and bad circumstances: a clear error with advice, nothing lost, and the service untouched.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::Signal;
 
+use crate::lab::disk::Small;
 use crate::lab::process::{Run, Running, bounded};
 use crate::lab::{Lab, docker};
 
@@ -130,27 +131,6 @@ fn a_state_directory_below_a_file() {
     std::fs::write(lab.state(), "not a directory").unwrap();
     let run = refused(&lab, &update(&lab.id("app"), "1.1.0"), 1, "state-unwritable");
     assert!(run.words().contains("--state-dir"), "{run}");
-}
-
-/// A small filesystem of its own where the state directory is; needs root.
-pub struct Small(PathBuf);
-
-impl Small {
-    pub fn mount(at: &Path, size: &str) -> Self {
-        std::fs::create_dir(at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]).arg(at);
-        bounded(mount).success("mount");
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let mut unmount = Command::new("umount");
-        unmount.arg("-l").arg(&self.0);
-        bounded(unmount);
-    }
 }
 
 #[test]

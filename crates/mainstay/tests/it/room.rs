@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::lab::disk::Small;
 use crate::lab::process::bounded;
 use crate::lab::tree::Tree;
 use crate::lab::{Lab, docker};
-use crate::refused::Small;
 
 /// Data that can't be compressed.
 fn much(lab: &Lab, name: &str, megabytes: u32) {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::lab::disk::Small;
 use crate::lab::process::Run;
 use crate::lab::{Lab, docker, engine};
-use crate::refused::Small;
 
 /// A project with one service of this version, that answers.
 fn running(version: &str) -> Lab {

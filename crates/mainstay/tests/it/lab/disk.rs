@@ -4,8 +4,14 @@
 //! journal (`EXT4_IOC_SHUTDOWN`, as xfstests uses it): at once nothing can be written any more, and what is mounted again
 //! afterwards is what had reached the disk, and nothing else.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -27,7 +33,7 @@ impl Disk {
     /// Mounts an empty one of so many bytes at a directory.
     pub fn of(at: &Path, size: u64) -> Self {
         let disk = Self { at: at.to_owned(), image: tempfile::tempdir().unwrap() };
-        let image = std::fs::File::create(disk.image()).unwrap();
+        let image = File::create(disk.image()).unwrap();
         image.set_len(size).unwrap();
         let mut make = Command::new("mkfs.ext4");
         make.args(["-q", "-F", "-I", "256"]).arg(disk.image());
@@ -84,5 +90,78 @@ impl Drop for Disk {
         let mut unmount = Command::new("umount");
         unmount.arg("-l").arg(&self.at);
         let _ = bounded(unmount);
+    }
+}
+
+/// A small filesystem of its own where the state directory is; needs root.
+pub struct Small(PathBuf);
+
+impl Small {
+    pub fn mount(at: &Path, size: &str) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"]).arg(at);
+        bounded(mount).success("mount");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("umount");
+        unmount.arg("-l").arg(&self.0);
+        bounded(unmount);
+    }
+}
+
+/// Somebody who takes all room that there is on a disk, and whatever room there is later; gives it back when dropped.
+pub struct Filler {
+    file: PathBuf,
+    enough: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Filler {
+    /// Returns when the disk is full for the first time.
+    pub fn begin(file: PathBuf) -> Self {
+        let mut open = File::create(&file).unwrap();
+        take(&mut open, &file);
+        let enough = Arc::new(AtomicBool::new(false));
+        let (told, path) = (Arc::clone(&enough), file.clone());
+        let thread = std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(5));
+                take(&mut open, &path);
+            }
+        });
+        Self { file, enough, thread: Some(thread) }
+    }
+}
+
+/// Big pieces as long as they fit, then smaller ones.
+fn take(open: &mut File, file: &Path) {
+    let room = rustix::fs::statvfs(file).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
+    let end = open.metadata().map_or(0, |found| found.len());
+    if room > 1 << 20 {
+        let none = rustix::fs::FallocateFlags::empty();
+        let _ = rustix::fs::fallocate(&*open, none, end, room);
+    }
+    let end = open.metadata().map_or(0, |found| found.len());
+    let _ = std::io::Seek::seek(open, std::io::SeekFrom::Start(end));
+    let zeroes = [0; 4096];
+    let mut size = zeroes.len();
+    while size > 0 {
+        match open.write(&zeroes[..size]) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => size /= 2,
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+        std::fs::remove_file(&self.file).unwrap();
     }
 }

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use before::Before;
-use disk::Disk;
+use disk::{Disk, Small};
 use net::Port;
 use process::{Output, Run, Running, bounded};
 
@@ -62,7 +62,8 @@ pub fn built(name: &str) -> String {
 pub struct Lab {
     /// Compose's project name.
     pub project: String,
-    // Before the directory that it is mounted at.
+    // Before the directory that they are mounted at or below.
+    small: Option<Small>,
     disk: Option<Disk>,
     home: TempDir,
     port: Port,
@@ -118,6 +119,11 @@ impl Lab {
         self
     }
 
+    /// From now on a directory of this test is on a small disk of its own, empty.
+    pub fn mount_small(&mut self, at: &Path, size: &str) {
+        self.small = Some(Small::mount(at, size));
+    }
+
     /// The disk of [`Lab::on_disk`].
     pub fn disk(&self) -> &Disk {
         self.disk.as_ref().unwrap()
@@ -130,6 +136,7 @@ impl Lab {
         let project = format!("it{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Self {
             project,
+            small: None,
             disk: None,
             home,
             port: Port::free(),

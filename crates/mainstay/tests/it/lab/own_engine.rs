@@ -5,21 +5,25 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::disk::Disk;
+use super::engine;
 use super::process::bounded;
-use super::{engine, eventually};
 
 /// What the smallest disk holds that such an engine and two small images need, and some room.
 const DISK: u64 = 256 << 20;
+/// It starts within a second or two.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The engine. This thread uses it as long as it lives.
 pub struct OwnEngine {
+    // Before the directory that it is mounted in.
+    _disk: Disk,
     directory: TempDir,
-    disk: Disk,
     number: u8,
     live_restore: bool,
     daemon: Option<Child>,
@@ -32,7 +36,7 @@ impl OwnEngine {
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let disk = Disk::of(&data, DISK);
-        let mut own = Self { directory, disk, number, live_restore, daemon: None };
+        let mut own = Self { _disk: disk, directory, number, live_restore, daemon: None };
         own.begin();
         engine::have_this_thread_use(Some(&own.socket()));
         own
@@ -53,6 +57,10 @@ impl OwnEngine {
 
     /// Starts the daemon, and waits until it answers.
     pub fn begin(&mut self) {
+        // As after a boot; an engine that was killed has left it.
+        for left in ["pid", "exec/containerd/containerd.pid"] {
+            let _ = std::fs::remove_file(self.path(left));
+        }
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut daemon = Command::new("/usr/sbin/dockerd");
         daemon.arg("--host").arg(format!("unix://{}", self.socket().display()));
@@ -65,12 +73,23 @@ impl OwnEngine {
         }
         daemon.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.daemon = Some(daemon.spawn().unwrap());
-        let socket = self.socket();
-        eventually("an engine of our own", || {
-            let mut ask = Command::new("docker");
-            ask.arg("--host").arg(format!("unix://{}", socket.display())).arg("version");
-            (bounded(ask).code == Some(0)).then_some(())
-        });
+        let until = Instant::now() + PATIENCE;
+        while !self.answers() {
+            let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
+            let end = || log().lines().rev().take(40).collect::<Vec<_>>().join("\n");
+            assert!(
+                Instant::now() < until,
+                "an engine of our own does not start; its log from its end:\n{}",
+                end()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        let mut ask = Command::new("docker");
+        ask.arg("--host").arg(format!("unix://{}", self.socket().display())).arg("version");
+        bounded(ask).code == Some(0)
     }
 
     /// Ends the daemon in order, or kills it.
@@ -90,7 +109,7 @@ impl Drop for OwnEngine {
         for pid in processes_of(self.directory.path()) {
             let _ = kill_process(pid, Signal::KILL);
         }
-        unmount_below(self.directory.path(), &self.data());
+        unmount_below(self.directory.path());
     }
 }
 
@@ -106,11 +125,11 @@ fn processes_of(directory: &Path) -> Vec<Pid> {
     pids.filter(own).filter_map(Pid::from_raw).collect()
 }
 
-/// Mounts that containers have left below a directory, innermost first; not that of the disk itself.
-fn unmount_below(directory: &Path, disk: &Path) {
+/// Mounts that daemon and containers have left below a directory, innermost first.
+fn unmount_below(directory: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
-    let own: Vec<&Path> = points.filter(|at| at.starts_with(directory) && *at != disk).collect();
+    let own: Vec<&Path> = points.filter(|at| at.starts_with(directory)).collect();
     for at in own.iter().rev() {
         let mut unmount = Command::new("umount");
         unmount.arg("-l").arg(at);

@@ -1,0 +1,74 @@
+//! All faults in all phases, beside each other, and the table of what came of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use super::fault::{self, Fault};
+use super::phase::{self, Phase};
+use super::row;
+
+/// How many rows are tried at once: they mostly wait.
+const JOBS: usize = 4;
+
+type Cells = BTreeMap<(Fault, Phase), Result<String, String>>;
+
+/// Fills it, and fails where something was lost or a cell is empty.
+pub fn fill() {
+    let only = std::env::var("SOAK_ONLY").unwrap_or_default();
+    let faults: Vec<Fault> =
+        fault::ALL.iter().copied().filter(|fault| fault.heading().contains(&only)).collect();
+    let (next, cells) = (AtomicUsize::new(0), Mutex::new(Cells::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..JOBS {
+            scope.spawn(|| {
+                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    row(*fault, |phase, seen| {
+                        let _ = writeln!(std::io::stderr(), "{fault:?} in {phase:?}: {seen:?}");
+                        cells.lock().unwrap().insert((*fault, phase), seen);
+                    });
+                }
+            });
+        }
+    });
+    let cells = cells.into_inner().unwrap();
+    let lost: Vec<String> =
+        cells.iter().filter_map(|(at, seen)| Some(format!("{at:?}: {}", seen.as_ref().err()?))).collect();
+    let all = faults.len() * phase::ALL.len();
+    let totals = json!({
+        "fault_cells": all,
+        "fault_cells_empty": all - cells.len(),
+        "fault_losses": lost.len(),
+    });
+    let mut report = written(&faults, &cells);
+    for what in &lost {
+        let _ = writeln!(report, "{}", what.chars().take(3_000).collect::<String>());
+    }
+    println!("{report}{totals}");
+    if let Ok(file) = std::env::var("SOAK_REPORT") {
+        std::fs::write(file, format!("{report}{totals}\n")).unwrap();
+    }
+    assert!(lost.is_empty(), "{} cells lost something", lost.len());
+    assert_eq!(all, cells.len(), "cells are empty");
+}
+
+fn written(faults: &[Fault], cells: &Cells) -> String {
+    let headings: String = phase::ALL.iter().map(|phase| format!("{:<12}", phase.heading())).collect();
+    let mut text = format!("{:<31}{}\n", "fault", headings.trim_end());
+    for fault in faults {
+        let line: String = phase::ALL
+            .iter()
+            .map(|phase| match cells.get(&(*fault, *phase)) {
+                Some(Ok(end)) => format!("{end:<12}"),
+                Some(Err(_)) => format!("{:<12}", "LOST"),
+                None => format!("{:<12}", "-"),
+            })
+            .collect();
+        let _ = writeln!(text, "{:<31}{}", fault.heading(), line.trim_end());
+    }
+    text
+}
