@@ -17,6 +17,7 @@ mod functional_around;
 mod functional_browser;
 mod interrupted;
 mod kept;
+mod kept_image;
 mod killed;
 mod lab;
 mod meddled;
