@@ -22,7 +22,7 @@ impl Host {
         ImageCopies::of(self.run.state())
     }
 
-    /// Has the old image here, under our own tag if it had to be brought back.
+    /// Has the old image here, under our own tag.
     pub(super) fn have_old_image(
         &self,
         service: &ServicePlan,
@@ -30,11 +30,24 @@ impl Host {
     ) -> Result<(), Problem> {
         let Some(id) = &service.from.id else { return Ok(()) };
         let docker = self.engine.docker();
-        let missing = match self.runtime.block_on(images::inspect(docker, id)) {
-            Err(problem) if problem.code == "image-missing" => problem,
-            other => return other.map(drop),
-        };
-        match self.runtime.block_on(images::load_copy(docker, id, &self.image_copies())) {
+        match self.runtime.block_on(images::inspect(docker, id)) {
+            Err(missing) if missing.code == "image-missing" => {
+                self.bring_old_image_back(service, id, missing, context)?;
+            }
+            found => drop(found?),
+        }
+        // Also where it is here: whoever brought it back may have been killed before this.
+        self.runtime.block_on(images::keep(docker, id, &service.keep_tag))
+    }
+
+    fn bring_old_image_back(
+        &self,
+        service: &ServicePlan,
+        id: &str,
+        missing: Problem,
+        context: &mut Context<'_>,
+    ) -> Result<(), Problem> {
+        match self.runtime.block_on(images::load_copy(self.engine.docker(), id, &self.image_copies())) {
             Ok(true) => {}
             Ok(false) => {
                 let advice = "next time keep a copy of the old image: `keep_image_copy = true`";
@@ -48,7 +61,7 @@ impl Host {
                 Err(problem) => return Err(neither(missing, &unusable, problem)),
             },
         }
-        self.runtime.block_on(images::keep(docker, id, &service.keep_tag))
+        Ok(())
     }
 
     fn pull_old_image(&self, service: &ServicePlan, id: &str, missing: Problem) -> Result<(), Problem> {
