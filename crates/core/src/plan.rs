@@ -64,6 +64,9 @@ pub struct Plan {
     /// versions that didn't know of it have no such step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub measure: bool,
+    /// Whether the old images are also kept as files in the state directory, as a second way back to them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_image_copy: bool,
     /// What was normal before the run.
     #[serde(default)]
     pub baseline: Baseline,
@@ -329,6 +332,8 @@ pub enum Purpose {
     Backup,
     /// A copy of the data beside itself, should it have to be put back.
     Restore,
+    /// Copies of the old images, in the state directory.
+    ImageCopy,
 }
 
 /// Time limits, all in milliseconds.

@@ -17,9 +17,11 @@ use mainstay_core::problem::Problem;
 use rustix::io::Errno;
 
 mod attributes;
+mod image_copies;
 mod replace;
 mod run_dir;
 
+pub use image_copies::{ImageCopies, Unfinished};
 pub use replace::{NewFile, read, read_if_there, remove, replace, tidy};
 pub use run_dir::RunDir;
 

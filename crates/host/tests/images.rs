@@ -15,7 +15,8 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use mainstay_core::problem::Problem;
-use mainstay_host::images::{self, Reference, Remote};
+use mainstay_host::files::ImageCopies;
+use mainstay_host::images::{self, Copying, Reference, Remote};
 
 const REGISTRY: &str = "127.0.0.1:5000";
 /// "Who are you?"
@@ -377,4 +378,67 @@ async fn without_a_keep_tag_a_moved_tag_loses_the_old_image() {
     assert_eq!(images::inspect(&lab.docker, &old).await.unwrap_err().code, "image-missing");
     let by_digest = images::inspect(&lab.docker, &reference.at_digest(&before)).await;
     assert_eq!(by_digest.unwrap_err().code, "image-missing");
+}
+
+#[tokio::test]
+async fn an_image_that_is_gone_is_loaded_from_its_copy() {
+    let lab = Lab::new().await;
+    let reference = lab.reference("1");
+    let id = lab.build(&reference, "one").await;
+    let state = tempfile::tempdir().unwrap();
+    let copies = ImageCopies::of(state.path());
+    assert!(!images::load_copy(&lab.docker, &id, &copies).await.unwrap(), "there is none yet");
+    let bytes = RefCell::new([0, 0]);
+    let mut tell =
+        |at: Copying, more: u64| bytes.borrow_mut()[usize::from(at == Copying::ReadingBack)] += more;
+    images::save_copy(&lab.docker, &id, (&copies, "run"), &mut tell, NEVER).await.unwrap();
+    let [written, read] = bytes.take();
+    assert!(written > 1024 && read > 0, "{written} {read}");
+    images::save_copy(&lab.docker, &id, (&copies, "run"), &mut tell, NEVER).await.unwrap();
+    assert_eq!(bytes.take(), [0, read], "a whole one is read, and not written again");
+
+    lab.forget(&reference.to_string()).await;
+    assert!(images::load_copy(&lab.docker, &id, &copies).await.unwrap());
+    let keep = lab.keep_tag(&id);
+    images::keep(&lab.docker, &id, &keep).await.unwrap();
+    assert_eq!(images::inspect(&lab.docker, &keep).await.unwrap().id, id);
+}
+
+#[tokio::test]
+async fn nothing_is_loaded_from_a_damaged_copy_and_it_is_made_again() {
+    let lab = Lab::new().await;
+    let reference = lab.reference("1");
+    let id = lab.build(&reference, "the content of the layer").await;
+    let state = tempfile::tempdir().unwrap();
+    let copies = ImageCopies::of(state.path());
+    images::save_copy(&lab.docker, &id, (&copies, "run"), &mut |_, _| {}, NEVER).await.unwrap();
+    let whole = std::fs::read(copies.path(&id)).unwrap();
+    let at = whole.windows(7).position(|word| word == b"content").unwrap();
+    let mut changed = whole.clone();
+    changed[at + 10] ^= 1;
+    for bad in [&changed[..], &whole[..whole.len() / 2], b""] {
+        std::fs::write(copies.path(&id), bad).unwrap();
+        let problem = images::load_copy(&lab.docker, &id, &copies).await.unwrap_err();
+        assert_eq!(problem.code, "image-copy-damaged", "{problem:?}");
+        assert!(problem.what.contains(copies.path(&id).to_str().unwrap()), "{problem:?}");
+    }
+    images::save_copy(&lab.docker, &id, (&copies, "run"), &mut |_, _| {}, NEVER).await.unwrap();
+    lab.forget(&reference.to_string()).await;
+    assert!(images::load_copy(&lab.docker, &id, &copies).await.unwrap());
+    images::keep(&lab.docker, &id, &lab.keep_tag(&id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_that_is_interrupted_or_of_no_image_leaves_nothing() {
+    let lab = Lab::new().await;
+    let id = lab.build(&lab.reference("1"), "one").await;
+    let state = tempfile::tempdir().unwrap();
+    let copies = ImageCopies::of(state.path());
+    let save = async |id: &str, cancelled: &dyn Fn() -> bool| {
+        images::save_copy(&lab.docker, id, (&copies, "run"), &mut |_, _| {}, cancelled).await
+    };
+    assert_eq!(save(&id, &|| true).await.unwrap_err().code, "interrupted");
+    let nowhere = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(save(&nowhere, NEVER).await.unwrap_err().code, "image-missing");
+    assert!(copies.is_empty());
 }

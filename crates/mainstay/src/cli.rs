@@ -248,6 +248,17 @@ pub struct UpdateArgs {
     /// How often probes ask while watching
     #[arg(long, value_name = "DURATION", env = "MAINSTAY_PROBE_INTERVAL")]
     pub probe_interval: Option<Span>,
+    /// Whether to keep the old image as a file, too, for as long as a way back needs it
+    /// [default: `keep_image_copy` in mainstay.toml, else false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "MAINSTAY_KEEP_IMAGE_COPY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub keep_image_copy: Option<bool>,
 }
 
 /// `backups`.
@@ -349,6 +360,21 @@ mod tests {
     #[test]
     fn the_definition_holds() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_copy_of_the_old_image_is_wanted_or_not_by_a_word() {
+        let wanted = |words: &[&str]| match Cli::try_parse_from([&["mainstay", "update"], words].concat()) {
+            Ok(Cli { command: Command::Update(args), .. }) => {
+                Some((args.service.service, args.keep_image_copy))
+            }
+            _ => None,
+        };
+        let app = || "app".to_owned();
+        assert_eq!(wanted(&["--keep-image-copy", "app"]), Some((app(), Some(true))));
+        assert_eq!(wanted(&["app", "--keep-image-copy=false"]), Some((app(), Some(false))));
+        assert_eq!(wanted(&["app"]), Some((app(), None)));
+        assert_eq!(wanted(&["app", "--keep-image-copy=maybe"]), None);
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub struct Settings {
     pub keep_days: Option<u32>,
     /// How many runs' backups are kept however old they are (3).
     pub keep_last: Option<u32>,
+    /// Whether an update also keeps the old image as a file in the state directory, should it be pruned and no registry
+    /// have it any more; not where it is not said.
+    pub keep_image_copy: Option<bool>,
     /// How `mainstay backup` makes the data stand still; not at all where it is not said. An update stops the
     /// service for its backup in any case.
     pub quiesce: Option<QuiesceMode>,
@@ -157,6 +160,7 @@ const KEYS: &[&str] = &[
     "slow",
     "keep_days",
     "keep_last",
+    "keep_image_copy",
     "quiesce",
     "before_backup",
     "after_backup",
@@ -257,6 +261,7 @@ impl Settings {
             slow: self.slow.or(other.slow),
             keep_days: self.keep_days.or(other.keep_days),
             keep_last: self.keep_last.or(other.keep_last),
+            keep_image_copy: self.keep_image_copy.or(other.keep_image_copy),
             quiesce: self.quiesce.or(other.quiesce),
             before_backup: self.before_backup.or(other.before_backup),
             after_backup: self.after_backup.or(other.after_backup),

@@ -65,6 +65,7 @@ fn plan(kind: Kind) -> Plan {
     Plan {
         format: FORMAT,
         measure: kind == Kind::Update,
+        keep_image_copy: false,
         kind,
         engine: "simulated".into(),
         unit: Unit {

@@ -37,6 +37,7 @@ pub fn plan(kind: Kind) -> Plan {
         checks: Vec::new(),
         limits: Limits::default(),
         measure: false,
+        keep_image_copy: false,
         baseline: Baseline::default(),
         logs: Default::default(),
         findings: Vec::new(),

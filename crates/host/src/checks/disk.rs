@@ -21,11 +21,12 @@ pub(super) fn run(input: &Input<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     // On one filesystem with the backup, less is left for a restore.
-    let backup = backup(survey, wanted).into_iter().chain(copy(survey));
+    let backup = backup(survey, wanted).into_iter().chain(copy(survey, wanted));
     backup.chain(restores(survey, wanted)).collect()
 }
 
-/// What is needed on disks, and what there is: first for the backup, then for a copy of the data beside it.
+/// What is needed on disks, and what there is: first for the backup, then for a copy of the data beside it, then for
+/// copies of images.
 #[must_use]
 pub fn room(survey: &Survey, wanted: &Wanted) -> Vec<Room> {
     if !needs_room(survey, wanted) {
@@ -39,20 +40,26 @@ pub fn room(survey: &Survey, wanted: &Wanted) -> Vec<Room> {
         free: space.free,
     };
     let backup = survey.repository.as_ref().filter(|_| !survey.remote_repository);
-    let backup = backup.map(|space| of(Purpose::Backup, space, growth(survey, wanted)));
+    let backup = backup.filter(|_| !survey.mounts.is_empty());
+    let backup = backup.map(|space| of(Purpose::Backup, space, growth(survey, wanted, copied(survey))));
     let copied = (copied(survey), copied(survey));
-    let copy = survey.state.as_ref().filter(|_| copied.0 > 0 && !copy_beside_backup(survey));
+    let copy = survey.state.as_ref().filter(|_| copied.0 > 0 && !beside_backup(survey));
     let copy = copy.map(|space| of(Purpose::Backup, space, copied));
     let copies = copies(survey, wanted).into_iter();
+    let images = survey.state.as_ref().filter(|_| wanted.image_copies > 0);
+    let images =
+        images.map(|space| of(Purpose::ImageCopy, space, (wanted.image_copies, wanted.image_copies)));
     backup
         .into_iter()
         .chain(copy)
         .chain(copies.map(|copy| of(Purpose::Restore, copy.space, (copy.bytes, copy.bytes))))
+        .chain(images)
         .collect()
 }
 
 fn needs_room(survey: &Survey, wanted: &Wanted) -> bool {
-    (wanted.backup || wanted.restore.is_some()) && !survey.mounts.is_empty()
+    let data = (wanted.backup || wanted.restore.is_some()) && !survey.mounts.is_empty();
+    data || wanted.image_copies > 0
 }
 
 /// What is reached through the engine is copied before it is backed up.
@@ -62,37 +69,48 @@ fn copied(survey: &Survey) -> u64 {
     bytes.saturating_add(bytes / 10)
 }
 
-/// Whether that copy takes room from the backup.
-fn copy_beside_backup(survey: &Survey) -> bool {
-    let repository = survey.repository.as_ref().filter(|_| !survey.remote_repository);
-    repository.zip(survey.state.as_ref()).is_some_and(|(one, other)| one.device == other.device)
+/// What goes to the state directory beside what is in the repository.
+fn in_state(survey: &Survey, wanted: &Wanted) -> u64 {
+    copied(survey).saturating_add(wanted.image_copies)
 }
 
-/// No room for that copy, where it doesn't count with the backup.
-fn copy(survey: &Survey) -> Option<Finding> {
-    let (needed, space) = (copied(survey), survey.state.as_ref()?);
-    if copy_beside_backup(survey) || space.free >= needed {
+/// Whether what goes to the state directory takes room from the backup.
+fn beside_backup(survey: &Survey) -> bool {
+    let repository = survey.repository.as_ref().filter(|_| !survey.remote_repository);
+    let data = !survey.mounts.is_empty();
+    data && repository.zip(survey.state.as_ref()).is_some_and(|(one, other)| one.device == other.device)
+}
+
+/// No room in the state directory, where what goes there doesn't count with the backup.
+fn copy(survey: &Survey, wanted: &Wanted) -> Option<Finding> {
+    let (needed, space) = (in_state(survey, wanted), survey.state.as_ref()?);
+    if beside_backup(survey) || space.free >= needed {
         return None;
     }
-    let message =
-        format!("{}: there is no room for a copy of data that is reached through the engine", survey.service);
+    let what = match (copied(survey), wanted.image_copies) {
+        (_, 0) => "a copy of data that is reached through the engine",
+        (0, _) => "a copy of the old image",
+        _ => "copies of the old image and of data that is reached through the engine",
+    };
+    let without = if wanted.image_copies > 0 { ", or do without one: `--keep-image-copy=false`" } else { "" };
     Some(
-        Finding::new(ID, Severity::Required, message)
+        Finding::new(ID, Severity::Required, format!("{}: there is no room for {what}", survey.service))
             .evidence(format!("needed {}", human(needed)))
             .evidence(figures(space))
             .advice(format!(
-                "free {} there, or use another disk: `--state-dir DIR`",
+                "free {} there, or use another disk: `--state-dir DIR`{without}",
                 human(needed.saturating_sub(space.free))
             )),
     )
 }
 
-/// Bytes that the backups of a run may take: likely, and at worst. A service that was backed up before is
-/// expected to add twice what it added then, and not less than a tenth of its data.
-fn growth(survey: &Survey, wanted: &Wanted) -> (u64, u64) {
-    let copy = if copy_beside_backup(survey) { copied(survey) } else { 0 };
+/// Bytes that the backups of a run may take, with `more` where that goes to the same disk: likely, and at worst. A
+/// service that was backed up before is expected to add twice what it added then, and not less than a tenth of its
+/// data.
+fn growth(survey: &Survey, wanted: &Wanted, more: u64) -> (u64, u64) {
+    let more = if beside_backup(survey) { more } else { 0 };
     let (likely, at_worst) = added(survey.data_bytes(), wanted);
-    (likely.saturating_add(copy), at_worst.saturating_add(copy))
+    (likely.saturating_add(more), at_worst.saturating_add(more))
 }
 
 fn added(data: u64, wanted: &Wanted) -> (u64, u64) {
@@ -104,11 +122,11 @@ fn added(data: u64, wanted: &Wanted) -> (u64, u64) {
 }
 
 fn backup(survey: &Survey, wanted: &Wanted) -> Option<Finding> {
-    if survey.remote_repository {
+    if survey.remote_repository || survey.mounts.is_empty() {
         return None;
     }
     let (service, data) = (&survey.service, survey.data_bytes());
-    let (likely, at_worst) = growth(survey, wanted);
+    let (likely, at_worst) = growth(survey, wanted, in_state(survey, wanted));
     let needed = match wanted.added_before {
         Some(added) => format!(
             "data {}, needed about {}, at worst {}; the last backup added {}",
@@ -118,6 +136,12 @@ fn backup(survey: &Survey, wanted: &Wanted) -> Option<Finding> {
             human(added)
         ),
         None => format!("data {}, needed at worst {}", human(data), human(at_worst)),
+    };
+    let needed = match wanted.image_copies {
+        copies if copies > 0 && beside_backup(survey) => {
+            format!("{needed}; {} of that for a copy of the old image", human(copies))
+        }
+        _ => needed,
     };
     let Some(space) = &survey.repository else {
         let message = format!("{service}: how much room there is for the backup is not known");
@@ -176,7 +200,7 @@ fn restores(survey: &Survey, wanted: &Wanted) -> Vec<Finding> {
     let backup_on = survey.repository.as_ref().map(|r| r.device);
     let tight = copies(survey, wanted).into_iter().filter_map(|copy| {
         let same = backup_on == Some(copy.space.device);
-        let taken = if same { growth(survey, wanted).0 } else { 0 };
+        let taken = if same { growth(survey, wanted, in_state(survey, wanted)).0 } else { 0 };
         let left = copy.space.free.saturating_sub(taken);
         (left < copy.bytes).then(|| restore(&survey.service, &copy, taken, wanted))
     });
@@ -327,6 +351,35 @@ mod tests {
         assert_eq!(rooms(&case), [22 * GB + OVERHEAD]);
         case.survey.repository = state(2, 22 * GB);
         assert_eq!(case.check(run)[0].severity, Severity::Required);
+    }
+
+    #[test]
+    fn a_copy_of_the_old_image_needs_room_in_the_state_directory() {
+        let mut case = case(11 * GB + OVERHEAD);
+        case.wanted.image_copies = 2 * GB;
+        let state = |device, free| Some(Space { path: "/state".into(), device, free, total: 100 * GB });
+        case.survey.state = state(3, 2 * GB - 1);
+        let findings = case.check(run);
+        assert_eq!(findings[0].severity, Severity::Required);
+        assert!(findings[0].message.contains("a copy of the old image"), "{findings:?}");
+        assert!(findings[0].advice.as_ref().unwrap().contains("--keep-image-copy=false"), "{findings:?}");
+        case.survey.state = state(3, 2 * GB);
+        assert_eq!(case.check(run), []);
+        let rooms = room(&case.survey, &case.wanted);
+        assert_eq!(rooms.last().map(|r| (r.purpose, r.at_worst)), Some((Purpose::ImageCopy, 2 * GB)));
+        assert_eq!(rooms[0].at_worst, 11 * GB + OVERHEAD, "told apart");
+        // On the disk of the repository, both have to fit.
+        case.survey.state = state(2, 11 * GB + OVERHEAD);
+        let findings = case.check(run);
+        assert_eq!(findings[0].severity, Severity::Required);
+        assert!(
+            findings[0].evidence[0].ends_with("2.0 GB of that for a copy of the old image"),
+            "{findings:?}"
+        );
+        // Nor is data a condition.
+        case.survey.mounts.clear();
+        case.survey.state = state(2, GB);
+        assert!(case.check(run)[0].message.contains("a copy of the old image"));
     }
 
     #[test]

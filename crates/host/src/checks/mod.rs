@@ -60,6 +60,8 @@ pub struct Wanted {
     pub restore: Option<u64>,
     /// Bytes that the repository grew by when this service was last backed up; `None` if it never was.
     pub added_before: Option<u64>,
+    /// Bytes that copies of the images that run may take in the state directory.
+    pub image_copies: u64,
     /// The data is copied while the service runs, and at no other time.
     pub live_only: bool,
     /// The images that services shall run, by service.

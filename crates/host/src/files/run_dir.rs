@@ -46,6 +46,12 @@ impl RunDir {
         }
     }
 
+    /// The state directory that it is in.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.path.ancestors().nth(2).unwrap_or(&self.path)
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -100,7 +106,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 }
 
 /// Makes a directory and what is missing above it, 0700, each one durably named in the one above.
-fn make_private(path: &Path) -> Result<(), FileError> {
+pub(super) fn make_private(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }

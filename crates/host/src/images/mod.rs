@@ -4,6 +4,8 @@
 //! apply; no tag but our own under [`KEEP_PREFIX`] is ever removed. What it does not do: compare images
 //! (`mainstay_core::image` does) or choose a version.
 
+mod archive;
+mod copy;
 mod credentials;
 mod inspect;
 mod keep;
@@ -12,6 +14,7 @@ mod reference;
 mod registry;
 mod trouble;
 
+pub use copy::{Copying, load_copy, save_copy};
 pub use credentials::{Credentials, DockerConfig, Lookup};
 pub use inspect::inspect;
 pub use keep::{KEEP_PREFIX, drop_keep, keep, keep_tag, kept_tags, restore_tag};

@@ -85,6 +85,26 @@ pub(super) fn of_registry(reference: &Reference, error: &Error) -> Problem {
     problem(reference, meaning(status, words)).because(redact::line(words))
 }
 
+/// What an engine said of an archive that it can't load; a problem where it is no matter of the archive.
+pub(super) fn of_archive(error: &Error) -> Result<String, Problem> {
+    match error {
+        Error::DockerStreamError { error: words }
+        | Error::DockerResponseServerError { message: words, .. } => {
+            if meaning(None, words) == Meaning::Full {
+                Err(full().because(redact::line(words)))
+            } else {
+                Ok(redact::line(words))
+            }
+        }
+        other => Err(of_engine(other)),
+    }
+}
+
+/// The engine was at work on an image and told nothing for too long.
+pub(super) fn too_long() -> Problem {
+    of_engine(&Error::RequestTimeoutError)
+}
+
 /// The registry, or the engine on its way there, did not answer in time.
 pub(super) fn too_slow(reference: &Reference) -> Problem {
     problem(reference, Meaning::Unreachable).because("no answer in time")

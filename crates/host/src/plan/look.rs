@@ -1,5 +1,6 @@
 //! Looks at a service as an update would: facts, answers of the probes, findings.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mainstay_core::finding::{Finding, Severity};
@@ -10,6 +11,7 @@ use super::{Wishes, beside, profiles};
 use crate::checks::{self, Asked, Wanted};
 use crate::discover::{self, Found};
 use crate::engine::Engine;
+use crate::files::ImageCopies;
 use crate::functional::{self, Planned};
 use crate::probes::{self, Answer};
 use crate::survey::{self, Options, Survey};
@@ -65,7 +67,8 @@ pub async fn look(
         None => None,
     };
     let asked = Asked { inside, outside };
-    let wanted = Wanted { added_before: wishes.added_before, ..wanted.clone() };
+    let image_copies = image_copies(&survey, wishes, wanted);
+    let wanted = Wanted { added_before: wishes.added_before, image_copies, ..wanted.clone() };
     let mut probes = with_baseline(probes, &asked);
     let mut checks = Vec::new();
     if wanted.recreate || wanted.backup {
@@ -91,6 +94,18 @@ pub async fn look(
     }
     findings.extend(checks.iter().filter_map(Planned::finding));
     Ok(Looked { probes, survey, checks, room, findings })
+}
+
+/// Bytes that copies of the images that run may take, with a tenth for the archive around them; those that are there
+/// take no more.
+fn image_copies(survey: &Survey, wishes: &Wishes, wanted: &Wanted) -> u64 {
+    let update = wanted.recreate && wanted.backup;
+    let Some(state) = wishes.state.as_ref().filter(|_| wishes.keep_image_copy && update) else { return 0 };
+    let copies = ImageCopies::of(state);
+    let images = survey.unit.iter().filter_map(|service| service.image.as_ref());
+    let images: BTreeMap<&str, u64> = images.map(|image| (image.id.as_str(), image.size)).collect();
+    let new = images.into_iter().filter(|(id, _)| !copies.path(id).exists());
+    new.map(|(_, size)| size.saturating_add(size / 10)).sum()
 }
 
 /// How a service can be asked, as far as its containers, and the operator, tell. Asks nobody.

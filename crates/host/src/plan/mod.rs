@@ -65,6 +65,8 @@ pub struct Wishes {
     pub earlier: Option<Sample>,
     /// From when on an answer counts as slow, in milliseconds.
     pub answer_ms: Option<u64>,
+    /// Whether an update keeps the old images as files, too.
+    pub keep_image_copy: bool,
     /// How a run that only backs up makes the data stand still; `None` for not at all.
     pub still: Option<Quiesce>,
     /// What is run in the services' containers around a backup.

@@ -39,6 +39,7 @@ pub(super) async fn plan(
     Plan {
         format: FORMAT,
         measure: update,
+        keep_image_copy: update && wishes.keep_image_copy,
         kind,
         engine: engine.id().to_owned(),
         unit: Unit { service: found.service.clone(), services, project: found.project.clone() },

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use mainstay_core::edit::{self, Edited, SourceFile};
-use mainstay_core::plan::{FileEdit, Image, Kind};
+use mainstay_core::finding::{Finding, Severity};
+use mainstay_core::plan::{FileEdit, Image, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use serde_json::Value;
 
@@ -76,6 +77,7 @@ pub async fn update(
     if edits.is_empty() && plan.unit.services.iter().all(|s| same(&s.from, &s.to)) {
         return Err(Problem::new("same-version", format!("{} runs {wanted} already", found.service)));
     }
+    plan.findings.extend(only_here(&plan));
     plan.edits = edits.iter().enumerate().map(|(index, edit)| file_edit(index, edit)).collect();
     let files = edits.into_iter().map(|e| Bytes { before: existing(&e), after: e.after }).collect();
     let mut commands = hooks::add(&mut plan, &wishes.hooks);
@@ -120,6 +122,21 @@ async fn resolve(engine: &Engine, config: &Value, unit: &[String]) -> Result<Vec
         images.push(Image { reference: reference.to_string(), id, digest });
     }
     Ok(images)
+}
+
+/// Old images that nobody could pull again.
+fn only_here(plan: &Plan) -> Vec<Finding> {
+    let services = plan.unit.services.iter().filter(|_| !plan.keep_image_copy);
+    let only_here = services.filter(|service| service.from.id.is_some() && service.from.digest.is_none());
+    let finding = |service: &ServicePlan| {
+        let message = format!(
+            "{}: the image that runs came from no registry: if somebody removes it meanwhile, there is no way back",
+            service.name
+        );
+        Finding::new("image-copy", Severity::Note, message)
+            .advice("have the update keep a copy of it: `--keep-image-copy`, `keep_image_copy = true`")
+    };
+    only_here.map(finding).collect()
 }
 
 /// Whether what runs is what is wanted: the same digest, or the same image that no registry has.

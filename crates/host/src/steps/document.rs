@@ -14,7 +14,7 @@ use mainstay_vault::{Access, Location};
 
 use super::trouble::engine_step;
 use super::{Done, Host};
-use crate::files::RunDir;
+use crate::files::{ImageCopies, RunDir};
 
 /// The backups that a run may have taken, with the words for them.
 const BACKUPS: &[(Step, &str)] = &[
@@ -30,7 +30,8 @@ const TARGET: &str = "/path/to/an/empty/directory";
 impl Host {
     /// Writes `BACKUP_INFO.txt` and `report.txt` into the run's directory.
     pub(super) fn document(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
-        let info = backup_info(permit.run(), context.plan, context.state, &self.access);
+        let info = backup_info(permit.run(), context.plan, context.state, &self.access)
+            + &copies(context.plan, &self.image_copies());
         self.run.write("BACKUP_INFO.txt", info.as_bytes()).map_err(|e| engine_step(e.into()))?;
         let report = report(permit.run(), context.plan, context.state) + &pictures(&self.run);
         self.run.write("report.txt", report.as_bytes()).map_err(|e| engine_step(e.into()))?;
@@ -45,6 +46,27 @@ fn pictures(run: &RunDir) -> String {
     let mut paths: Vec<String> = entries.flatten().map(|entry| entry.path().display().to_string()).collect();
     paths.sort();
     paths.iter().fold("\nPages, before and after:\n\n".to_owned(), |text, path| text + "  " + path + "\n")
+}
+
+/// How to have an old image again from the copy that was kept of it.
+fn copies(plan: &Plan, copies: &ImageCopies) -> String {
+    let mut text = String::new();
+    for service in plan.unit.services.iter().filter(|_| plan.keep_image_copy) {
+        let Some((id, path)) = service.from.id.as_ref().map(|id| (id, copies.path(id))) else { continue };
+        if !path.exists() {
+            continue;
+        }
+        if text.is_empty() {
+            text.push_str("\nAnd, should the engine not have it any more, as a file:\n\n");
+        }
+        let (tag, reference) = (&service.keep_tag, &service.from.reference);
+        let _ = writeln!(
+            text,
+            "    docker load -i {} && docker tag {id} {tag}  # for {reference}",
+            quoted(&path)
+        );
+    }
+    text
 }
 
 /// How to get at the backups of a run with stock `restic` and `docker` alone.

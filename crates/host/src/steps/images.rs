@@ -1,4 +1,7 @@
-//! Steps on images: keep the old one, pull the new one, point a moved tag back.
+//! Steps on images: keep the old one, by a tag and as a file, pull the new one, point a moved tag back.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use mainstay_core::event::{Fact, Progress, ProgressUnit, PulledImage};
 use mainstay_core::finding::{Finding, Severity};
@@ -8,24 +11,65 @@ use mainstay_core::problem::Problem;
 use mainstay_core::profiles;
 use mainstay_core::step::Step;
 use mainstay_core::verdict::Tier;
-use mainstay_runner::Context;
+use mainstay_runner::{Context, Permit};
 
 use super::trouble::engine_step;
 use super::{Done, Host};
 use crate::engine::Engine;
-use crate::images::{self, Reference};
+use crate::images::{self, Copying, Reference};
 use crate::survey;
 
+/// How often it is told how far a copy is.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
 impl Host {
-    /// Gives each old image a tag of our own, so that nothing prunes it.
-    pub(super) fn keep_image(&mut self, context: &mut Context<'_>) -> Done {
+    /// Gives each old image a tag of our own, so that nothing prunes it; and a copy, where that is planned, because what
+    /// is forced removes it all the same.
+    pub(super) fn keep_image(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         for service in &context.plan.unit.services {
             if let Some(id) = &service.from.id {
                 let kept = images::keep(self.engine.docker(), id, &service.keep_tag);
                 self.runtime.block_on(kept).map_err(engine_step)?;
             }
         }
+        if context.plan.keep_image_copy {
+            let services = context.plan.unit.services.iter();
+            let images = services.filter_map(|s| Some((s.from.id.as_ref()?, &s.from.reference)));
+            for image in images.collect::<BTreeMap<_, _>>() {
+                self.copy_image(image, permit.run(), context).map_err(engine_step)?;
+            }
+        }
         Ok(Fact::Nothing)
+    }
+
+    fn copy_image(
+        &self,
+        (id, reference): (&String, &String),
+        run: &str,
+        context: &mut Context<'_>,
+    ) -> Result<(), Problem> {
+        let docker = self.engine.docker();
+        let bytes = self.runtime.block_on(images::inspect(docker, id))?.size_bytes;
+        let state = context.state;
+        let cancelled = || Self::cancelled(self.interrupt(), state);
+        let (mut at, mut done, mut told) = (Copying::Writing, 0_u64, Instant::now());
+        let mut tell = |now_at: Copying, more: u64| {
+            done = if now_at == at { done + more } else { more };
+            if now_at == at && told.elapsed() < TELL_EVERY {
+                return;
+            }
+            (at, told) = (now_at, Instant::now());
+            let doing = match at {
+                Copying::Writing => "copying",
+                Copying::ReadingBack => "reading back the copy of",
+            };
+            let what = format!("{doing} {reference}");
+            let total = Some(bytes).filter(|total| *total >= done);
+            context.progress(&Progress::of(Step::KeepImage, what, done, total, ProgressUnit::Bytes));
+        };
+        let copies = self.image_copies();
+        let saved = images::save_copy(docker, id, (&copies, run), &mut tell, &cancelled);
+        self.runtime.block_on(saved)
     }
 
     /// Pulls exactly the planned digests and compares each new image with the old one.
@@ -77,7 +121,7 @@ impl Host {
         let untouched = matches!(context.state.turned_back(), Some((Tier::Files, _)));
         for service in &context.plan.unit.services {
             let Some(id) = &service.from.id else { continue };
-            match self.restore_one(service, id) {
+            match self.restore_one(service, id, context) {
                 Err(problem) if untouched => {
                     let reference = &service.from.reference;
                     let message = format!("{reference} may mean another image than the one that runs");
@@ -93,8 +137,8 @@ impl Host {
         Ok(Fact::Nothing)
     }
 
-    fn restore_one(&self, service: &ServicePlan, id: &str) -> Result<(), Problem> {
-        self.have_old_image(service)?;
+    fn restore_one(&self, service: &ServicePlan, id: &str, context: &mut Context<'_>) -> Result<(), Problem> {
+        self.have_old_image(service, context)?;
         let reference = Reference::parse(&service.from.reference)?;
         self.runtime.block_on(images::restore_tag(self.engine.docker(), &reference, id))?;
         Ok(())

@@ -12,6 +12,7 @@ mod document;
 mod hooks;
 mod images;
 mod judge;
+mod old_image;
 mod patience;
 mod rate;
 mod reach;
@@ -124,7 +125,7 @@ impl Host {
         self.keep_sampling(permit.step(), context);
         match permit.step() {
             Step::Confirm => self.confirm(context),
-            Step::KeepImage => self.keep_image(context),
+            Step::KeepImage => self.keep_image(permit, context),
             Step::SaveConfiguration => self.save_configuration(context),
             Step::BackUpLive | Step::BackUpCutover | Step::BackUpSafety => self.back_up(permit, context),
             Step::RunBeforeBackup | Step::RunBeforeCutover => self.run_before(permit, context),

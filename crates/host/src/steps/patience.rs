@@ -88,7 +88,7 @@ pub(super) async fn answers(engine: &Engine) -> bool {
 }
 
 /// Whether the engine's absence explains it.
-fn away(problem: &Problem) -> bool {
+pub(super) fn away(problem: &Problem) -> bool {
     // A service may say the same, of a socket of its own.
     let engines = problem.code.starts_with("compose-") || problem.code == "version-start-failed";
     let said = || problem.causes.iter().any(|cause| ABSENT.iter().any(|sign| cause.contains(sign)));

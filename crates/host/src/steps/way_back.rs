@@ -2,10 +2,10 @@
 //! they act: whose files these are, whether something runs, and what ever ran.
 //!
 //! Invariant: it stops, starts and removes nothing. What it may do is bring an old image back that somebody
-//! pruned, by its digest.
+//! pruned (`old_image.rs`).
 
 use mainstay_core::event::Fact;
-use mainstay_core::plan::{FileEdit, Plan, ServicePlan};
+use mainstay_core::plan::{FileEdit, Plan};
 use mainstay_core::problem::Problem;
 use mainstay_runner::Context;
 
@@ -15,7 +15,6 @@ use super::{Done, Host};
 use crate::discover::ListedContainer;
 use crate::engine::Engine;
 use crate::files;
-use crate::images::{self, Reference};
 
 impl Host {
     /// The files are as the run left them, the old images are there, and whether anything of the new version ran.
@@ -25,30 +24,10 @@ impl Host {
         files_are(&plan.edits, |edit, found| *found == edit.before || found.as_ref() == Some(&edit.after))
             .map_err(engine_step)?;
         for service in &plan.unit.services {
-            self.have_old_image(service).map_err(engine_step)?;
+            self.have_old_image(service, context).map_err(engine_step)?;
         }
         let ran = self.runtime.block_on(new_version_ran(&self.engine, plan)).map_err(engine_step)?;
         Ok(Fact::WayBack { new_version_ran: ran })
-    }
-
-    /// Pulls the old image again if somebody pruned it, which our own tag can't prevent. The tag that the operator's
-    /// files name stays as it is.
-    pub(super) fn have_old_image(&self, service: &ServicePlan) -> Result<(), Problem> {
-        let Some(id) = &service.from.id else { return Ok(()) };
-        let docker = self.engine.docker();
-        let missing = match self.runtime.block_on(images::inspect(docker, id)) {
-            Err(problem) if problem.code == "image-missing" => problem,
-            other => return other.map(drop),
-        };
-        let Some(digest) = &service.from.digest else { return Err(missing) };
-        let exact = Reference::parse(&Reference::parse(&service.from.reference)?.at_digest(digest))?;
-        let (mut silent, never) = (|_| {}, || false);
-        let pull = images::pull(docker, &exact, Some(digest), &mut silent, &never);
-        let pulled = self.runtime.block_on(pull)?;
-        if pulled != *id {
-            return Err(missing.because(format!("what the registry has under {digest} is {pulled}")));
-        }
-        self.runtime.block_on(images::keep(docker, id, &service.keep_tag))
     }
 }
 

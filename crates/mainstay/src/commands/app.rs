@@ -106,6 +106,7 @@ impl App {
         wishes.startup_ms = millis(args.startup).or(wishes.startup_ms);
         wishes.probe_grace_ms = millis(args.probe_grace).or(wishes.probe_grace_ms);
         wishes.probe_interval_ms = millis(args.probe_interval).or(wishes.probe_interval_ms);
+        wishes.keep_image_copy = args.keep_image_copy.unwrap_or(wishes.keep_image_copy);
         Ok(wishes)
     }
 
@@ -145,6 +146,7 @@ impl App {
             probe_grace_ms: millis(settings.probe_grace),
             probe_interval_ms: millis(settings.probe_interval),
             answer_ms: millis(settings.slow),
+            keep_image_copy: settings.keep_image_copy.unwrap_or_default(),
             still: None,
             added_before: self.added_before(found),
             hooks: Settings::hooks(&project.directory, &project.name)?,

@@ -1,4 +1,5 @@
-//! Removes what no longer has to be kept: old backups, and the directories and kept images of runs without backups.
+//! Removes what no longer has to be kept: old backups, and the directories and kept images of runs without backups, by
+//! tag and as files.
 //!
 //! Invariant: never part of a run, and never its verdict: what fails here is a remark. What is removed was judged by
 //! [`mainstay_vault::Retention`] and [`crate::keeping`] while the engine's lock was held, so that no run begins
@@ -12,7 +13,7 @@ use mainstay_core::plan::Plan;
 use mainstay_core::problem::Problem;
 use mainstay_core::verdict::Conclusion;
 use mainstay_host::engine::Engine;
-use mainstay_host::files::RunDir;
+use mainstay_host::files::{ImageCopies, RunDir};
 use mainstay_host::images;
 use mainstay_host::steps::{now, vault_problem};
 use mainstay_runner::{Journal, RunSummary};
@@ -181,6 +182,7 @@ fn tidy(
         }
     }
     remove_runs(app, engine, journal, &judgement.runs)?;
+    remove_copies(app, journal)?;
     Ok(forgotten)
 }
 
@@ -201,6 +203,8 @@ pub struct Removed {
     pub directories: u64,
     /// Tags that kept images.
     pub tags: u64,
+    /// Copies of images.
+    pub copies: u64,
 }
 
 /// Removes the directories of `leaving`, after the tags of our own that keep their images and that no other run
@@ -242,6 +246,25 @@ pub fn remove_runs(
         }
     }
     Ok(removed)
+}
+
+/// Removes the copies of images that no run with a directory has kept, which is what keeps the tags, too, and what a
+/// process that was killed has left of one.
+pub fn remove_copies(app: &App, journal: &Journal) -> Result<u64, Problem> {
+    let copies = ImageCopies::of(app.state.path());
+    if copies.is_empty() {
+        return Ok(0);
+    }
+    let runs = journal.runs().map_err(|e| journal_problem(&e))?;
+    let mut needed = HashSet::new();
+    for run in runs.iter().filter(|run| RunDir::open(app.state.path(), &run.id).is_ok()) {
+        let (plan, _) = journal.replay(&run.id).map_err(|e| journal_problem(&e))?;
+        if plan.keep_image_copy {
+            needed.extend(plan.unit.services.into_iter().filter_map(|service| service.from.id));
+        }
+    }
+    let at_work = runs.iter().filter(|run| run.ended_at.is_none()).map(|run| &*run.id).collect();
+    Ok(copies.keep_only(&needed, &at_work)?)
 }
 
 fn tags(plan: &Plan) -> impl Iterator<Item = String> {

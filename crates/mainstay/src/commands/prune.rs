@@ -34,7 +34,10 @@ pub fn prune(app: &mut App, args: &PruneArgs) -> Result<u8, Stop> {
         .forget_and_prune(&judgement.forget(), &PruneOptions::default(), &watch)
         .map_err(|e| vault_problem("old backups could not be removed", &e))?;
     let removed = match app.state.existing_journal()? {
-        Some(journal) => housekeeping::remove_runs(app, &engine, &journal, &judgement.runs)?,
+        Some(journal) => {
+            let removed = housekeeping::remove_runs(app, &engine, &journal, &judgement.runs)?;
+            Removed { copies: housekeeping::remove_copies(app, &journal)?, ..removed }
+        }
         None => Removed::default(),
     };
     for line in summary(&pruned, removed) {
@@ -86,6 +89,7 @@ fn summary(pruned: &Pruned, removed: Removed) -> Vec<String> {
         (pruned.leftovers, "leftover of interrupted work"),
         (removed.directories, "directory of an old run"),
         (removed.tags, "tag of an old image"),
+        (removed.copies, "copy of an old image"),
     ];
     let others = others.into_iter().filter(|(count, _)| *count > 0);
     lines.extend(others.map(|(count, what)| format!("removed as well: {count} × {what}")));

@@ -230,6 +230,11 @@ pub fn plan(plan: &Plan, estimate: &[String]) -> Vec<String> {
                 .into(),
         );
     }
+    if plan.keep_image_copy {
+        lines.push(
+            "            the old image is kept by a tag, and as a file, should somebody remove it".into(),
+        );
+    }
     lines.extend(estimate.iter().map(|line| format!("  estimate  {line}")));
     lines
 }
@@ -254,6 +259,7 @@ pub fn room(room: &Room) -> String {
     let what = match room.purpose {
         Purpose::Backup => "the backup",
         Purpose::Restore => "a copy of the data, should it have to be put back,",
+        Purpose::ImageCopy => "a copy of the old image",
     };
     let worst = if room.at_worst > room.likely {
         format!(", at worst {}", bytes(room.at_worst))

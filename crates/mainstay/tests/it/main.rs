@@ -18,6 +18,7 @@ mod functional_around;
 mod functional_browser;
 mod interrupted;
 mod kept;
+mod kept_image;
 mod killed;
 mod lab;
 mod meddled;
