@@ -9,7 +9,7 @@
 //! The sample is a part of [`soak::every_point`], which `script/soak` runs.
 
 mod course;
-mod gate;
+pub mod gate;
 mod hundred;
 pub mod soak;
 mod trial;
