@@ -121,6 +121,10 @@ pub enum Fact {
     Created {
         /// Service and container.
         containers: Vec<ContainerRef>,
+        /// Whether something may have run since the data was looked at last, on a way back: a container was started,
+        /// or is gone, so that nobody can say that it was not.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ran_meanwhile: bool,
     },
     /// What was normal just before the cutover.
     Measured {

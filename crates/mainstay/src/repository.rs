@@ -32,7 +32,10 @@ impl Repositories {
     /// # Errors
     /// `usage`, `config-…`: something that was said can't be used.
     pub fn of(global: &Global, state: &StateDir, project_dir: Option<&Path>) -> Result<Self, Problem> {
-        let places = Places::of(project_dir)?;
+        Self::at(global, state, Places::of(project_dir)?)
+    }
+
+    fn at(global: &Global, state: &StateDir, places: Places) -> Result<Self, Problem> {
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         // clap has put the environment below the flag.
         let said = |flag: &Option<String>| flag.clone().map(|text| (text, here.clone()));
@@ -51,6 +54,28 @@ impl Repositories {
         })?;
         let copy = locate("the second repository", said(&global.copy_to).or(places.copy_to))?;
         Ok(Self { copy: copy.map(|place| access.at(place)), access })
+    }
+
+    /// Those of a run that was cut off. Where the run noted down its repository, and configuration can't be read or used any
+    /// more, that is told and no reason not to resume: the service may be down. Nothing is copied then.
+    ///
+    /// # Errors
+    /// As [`Repositories::of`], where the run noted down nothing; or what it noted down, flags or variables can't be
+    /// used.
+    pub fn of_run(
+        global: &Global,
+        state: &StateDir,
+        project_dir: &Path,
+        run: &RunDir,
+    ) -> Result<(Self, Option<Problem>), Problem> {
+        let (repositories, unreadable) = match Self::of(global, state, Some(project_dir)) {
+            Ok(repositories) => (repositories, None),
+            Err(problem) if run.read(BEGUN).is_ok() => {
+                (Self::at(global, state, Places::default())?, Some(problem))
+            }
+            Err(problem) => return Err(problem),
+        };
+        Ok((repositories.begun_with(run)?, unreadable))
     }
 
     /// With the repository that a run began with.

@@ -41,9 +41,8 @@ impl World {
     /// Somebody does it. Whether it made a difference; an interruption is no matter of the world.
     pub fn suffer(&mut self, deed: Deed) -> bool {
         let before = *self;
-        let ran = self.new.is_some_and(|c| c.ever_ran && !c.planned);
         match deed {
-            Deed::Remove => (self.old, self.new) = (None, None),
+            Deed::Remove => [Version::Old, Version::New].into_iter().for_each(|v| self.remove(v)),
             Deed::Stop => self.each_container().for_each(|c| (c.running, c.paused) = (false, false)),
             Deed::Start => {
                 let version = if self.old.is_some() { Version::Old } else { Version::New };
@@ -63,7 +62,6 @@ impl World {
         let changed = *self != before;
         if changed {
             (self.interfered, self.disturbed) = (true, true);
-            self.evidence_gone |= ran && !self.new.is_some_and(|c| c.ever_ran);
         }
         changed
     }
@@ -71,15 +69,12 @@ impl World {
     /// As Compose does it: what the file says, and nothing else.
     fn up(&mut self) {
         let version = self.wanted();
-        let (this, other) = match version {
-            Version::Old => (&mut self.old, &mut self.new),
-            Version::New => (&mut self.new, &mut self.old),
-        };
         // A file with other settings gives another container.
-        if this.is_none() || matches!(self.file, File::Foreign(_)) {
-            *this = Some(Container::CREATED);
+        if self.container(version).is_none() || matches!(self.file, File::Foreign(_)) {
+            self.remove(version);
+            *self.container(version) = Some(Container::CREATED);
         }
-        *other = None;
+        self.remove(version.other());
         match version {
             Version::Old => self.old_image = true,
             Version::New => self.new_image = true,

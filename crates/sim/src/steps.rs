@@ -93,7 +93,7 @@ impl World {
             Step::EditFiles => self.edit_files(moves),
             Step::TakeBaseline => self.measure(),
             Step::CreateContainers => self.create_containers(act, moves),
-            Step::RecreateOld => self.recreate_old(act, moves),
+            Step::RecreateOld => self.recreate_old(moves),
             Step::StartNew | Step::StartOld => self.start(act, moves),
             Step::VerifyNew | Step::VerifyOld | Step::Watch => self.look_at_version(act, moves),
             Step::ConfirmWayBack => self.confirm_way_back(moves),
@@ -164,7 +164,9 @@ impl World {
 
     fn create_containers(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
         let same = self.containers().all(|c| c.planned) && self.containers().count() == 1;
-        if !act.again && !same && self.care.sees_strangers_start {
+        // What a process that died left half done has containers of one version or both.
+        let ours = if act.again { self.containers().next().is_some() } else { same };
+        if !ours && self.care.sees_strangers_start {
             return Err(FOREIGN);
         }
         self.create(Version::New, moves)
@@ -184,24 +186,24 @@ impl World {
             law(self.interfered || image, "the image that is needed is not there")?;
             return Err(UNABLE);
         }
-        let other = if version == Version::Old { Version::New } else { Version::Old };
         if self.container(version).is_none() {
             moves.next()?;
             *self.container(version) = Some(Container::CREATED);
         }
-        if let Some(container) = self.container(other) {
+        if let Some(container) = self.container(version.other()) {
             if container.running {
                 moves.next()?;
                 container.running = false;
             }
             moves.next()?;
-            *self.container(other) = None;
+            self.remove(version.other());
         }
         Ok(Fact::Nothing)
     }
 
     /// Starts whatever containers the unit has.
     fn start(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
+        self.forget_note();
         let version = match (self.old, self.new) {
             (Some(_), _) if act.means() == Version::Old => Version::Old,
             (_, Some(_)) => Version::New,
@@ -239,15 +241,12 @@ impl World {
             |step| named(act.state.backups(step)).filter(|s| s.verified).any(|s| s.data.content == content);
         if version == Version::New && act.means() == version && !container.ever_ran {
             let old = targets(act).iter().any(|t| t.verified && t.data.is_old() && t.data.content == content);
-            law(
-                old || self.evidence_gone,
-                "law 1: the new version is started without a backup of the data that it finds",
-            )?;
+            law(old, "law 1: the new version is started without a backup of the data that it finds")?;
         }
         if version == Version::Old && act.means() == version && !container.ever_ran {
             let harmless =
                 matches!(content, Content::Early | Content::Old | Content::OldUsed | Content::HalfBack);
-            let kept = harmless || taken(Step::BackUpSafety) || self.evidence_gone;
+            let kept = harmless || taken(Step::BackUpSafety);
             law(kept, "law 3: the old version gets the only copy of newer data")?;
         }
         Ok(())
@@ -289,14 +288,11 @@ impl World {
         self.new.is_some_and(|c| c.ever_ran && !c.planned) || self.containers().next().is_none()
     }
 
-    fn recreate_old(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
-        let never = matches!(act.state.turned_back(), Some((Tier::NeverStarted, _)));
-        let started = |c: Container| !c.planned && (c.running || (never && c.ever_ran));
-        if self.care.sees_strangers_start && self.new.is_some_and(started) {
-            return Err(FOREIGN);
-        }
+    fn recreate_old(&mut self, moves: &mut Moves) -> Done {
+        let ran_meanwhile = self.care.asks_what_ran && self.may_have_run();
         self.restore_tag(moves)?; // somebody may have pruned the image since
-        self.create(Version::Old, moves)
+        self.create(Version::Old, moves)?;
+        Ok(Fact::Created { containers: Vec::new(), ran_meanwhile })
     }
 
     fn have_old_image(&mut self, moves: &mut Moves) -> Result<(), Halt> {
@@ -316,6 +312,7 @@ impl World {
         }
         self.have_old_image(moves)?;
         self.way_back_seen = true;
+        self.note();
         Ok(Fact::WayBack { new_version_ran: self.care.sees_strangers_start && self.new_version_ran() })
     }
 

@@ -118,6 +118,7 @@ pub const MISTAKES: &[Mistake] = &[
     by("an old version that doesn't work is called verified", Twist::Believes(Step::VerifyOld)),
     careless("a foreign edit is overwritten", Care { respects_files: false, ..Care::FULL }),
     careless("a start by somebody else isn't noticed", Care { sees_strangers_start: false, ..Care::FULL }),
+    careless("a start since the data was kept isn't noticed", Care { asks_what_ran: false, ..Care::FULL }),
     careless("a pruned image isn't pulled again", Care { pulls_old_image: false, ..Care::FULL }),
     careless("a removed container works", Care { sees_missing_containers: false, ..Care::FULL }),
     by("the service is stopped without a look at the way back", Twist::Skips(Step::ConfirmWayBack)),

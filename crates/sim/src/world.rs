@@ -14,6 +14,15 @@ pub enum Version {
     New,
 }
 
+impl Version {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Old => Self::New,
+            Self::New => Self::Old,
+        }
+    }
+}
+
 /// The operator's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum File {
@@ -89,13 +98,23 @@ pub struct Container {
     pub paused: bool,
     /// Whether what runs before a backup has run in it, and what runs after it has not, since.
     pub prepared: bool,
+    /// Whether it was there when the way back was looked at, or the data kept, last.
+    pub noted: bool,
+    /// Whether it was started since.
+    pub ran_since: bool,
 }
 
 impl Container {
-    pub(crate) const CREATED: Self =
-        Self { planned: false, running: false, ever_ran: false, paused: false, prepared: false };
-    pub(crate) const PLANNED: Self =
-        Self { planned: true, running: true, ever_ran: true, paused: false, prepared: false };
+    pub(crate) const CREATED: Self = Self {
+        planned: false,
+        running: false,
+        ever_ran: false,
+        paused: false,
+        prepared: false,
+        noted: false,
+        ran_since: false,
+    };
+    pub(crate) const PLANNED: Self = Self { planned: true, running: true, ever_ran: true, ..Self::CREATED };
 }
 
 /// What the repository holds.
@@ -191,6 +210,8 @@ pub struct Care {
     pub respects_files: bool,
     /// Whether the new version ever ran is looked at, where nobody should have started it.
     pub sees_strangers_start: bool,
+    /// Whether something ran since the data was looked at, or is gone, is asked before the old container is made.
+    pub asks_what_ran: bool,
     /// A service without a container doesn't work.
     pub sees_missing_containers: bool,
     /// An old image that was pruned is pulled again.
@@ -206,6 +227,7 @@ impl Care {
         stops_again: true,
         respects_files: true,
         sees_strangers_start: true,
+        asks_what_ran: true,
         sees_missing_containers: true,
         pulls_old_image: true,
     };
@@ -245,12 +267,14 @@ pub struct World {
     pub after_failed: bool,
     /// Whether the way back was looked at.
     pub way_back_seen: bool,
+    /// Whether there is a note of what was there when the way back was looked at, or the data kept, last.
+    pub noting: bool,
+    /// Whether a container is gone that was noted.
+    pub noted_gone: bool,
     /// How often somebody pruned the old image: that has to be borne.
     pub old_image_pruned: u8,
     /// Whether somebody else did something more.
     pub interfered: bool,
-    /// Whether somebody started the new version, and then removed its container: nothing tells that it ever ran.
-    pub evidence_gone: bool,
     /// Whether somebody else did something since the service was last found good.
     pub disturbed: bool,
 }
@@ -275,9 +299,10 @@ impl World {
             new_was_good: false,
             after_failed: false,
             way_back_seen: false,
+            noting: false,
+            noted_gone: false,
             old_image_pruned: 0,
             interfered: false,
-            evidence_gone: false,
             disturbed: false,
         }
     }
@@ -322,6 +347,34 @@ impl World {
         self.old.into_iter().chain(self.new)
     }
 
+    /// Removes a container.
+    pub(crate) fn remove(&mut self, version: Version) {
+        if let Some(removed) = self.container(version).take() {
+            self.noted_gone |= removed.noted;
+        }
+    }
+
+    /// Notes what is there, for a later look.
+    pub(crate) fn note(&mut self) {
+        (self.noting, self.noted_gone) = (true, false);
+        self.each_container().for_each(|c| (c.noted, c.ran_since) = (true, false));
+    }
+
+    /// Nobody asks for the note any more, so that it tells no states apart.
+    pub(crate) fn forget_note(&mut self) {
+        (self.noting, self.noted_gone) = (false, false);
+        self.each_container().for_each(|c| (c.noted, c.ran_since) = (false, false));
+    }
+
+    /// Whether something may have run since the last note: it did, or it is gone and can't tell. That is kept, or what
+    /// is there is noted: whoever asks is about to remove it.
+    pub(crate) fn may_have_run(&mut self) -> bool {
+        let doubt = self.noted_gone || self.containers().any(|c| c.ran_since);
+        self.note();
+        self.noted_gone = doubt;
+        doubt
+    }
+
     pub(crate) fn each_container(&mut self) -> impl Iterator<Item = &mut Container> {
         self.old.iter_mut().chain(self.new.iter_mut())
     }
@@ -348,8 +401,10 @@ impl World {
         if version == Version::New && self.service.never_starts {
             return false;
         }
+        let noting = self.noting;
         if let Some(container) = self.container(version) {
             container.ever_ran = true;
+            container.ran_since = noting;
         }
         let foreign = matches!(self.data.content, Content::New | Content::NewUsed | Content::Mixed);
         self.data.content = match (version, self.data.content) {

@@ -99,7 +99,7 @@ impl Standing {
             Outcome::Done { fact } => {
                 self.done.push(step);
                 self.note(plan, step, fact);
-                self.decide_tier(step, fact);
+                self.decide_tier(plan, step, fact);
             }
             Outcome::Failed { .. } if step == Step::Document => {
                 // A report that can't be written changes no verdict.
@@ -133,8 +133,8 @@ impl Standing {
     }
 
     /// What was seen decides how far to go back: whether anything of the new version ran, before the service is
-    /// stopped; and whether the data changed, once it is safe.
-    fn decide_tier(&mut self, step: Step, fact: &Fact) {
+    /// stopped; whether the data changed, once it is safe; and whether anything may have run since.
+    fn decide_tier(&mut self, plan: &Plan, step: Step, fact: &Fact) {
         let Course::Back { tier, failure } = &mut self.course else { return };
         match (&*tier, step, fact) {
             // Somebody else started it: its data is looked at like any other's.
@@ -147,6 +147,14 @@ impl Standing {
                 // Without a backup of the cutover there is nothing but the present data.
                 let image_only = unchanged || (self.new_version_verified && unrelated) || !self.has_way_back;
                 *tier = if image_only { Tier::ImageOnly } else { Tier::Full };
+            }
+            // The data is kept as it is now, before anything is done to it or started on it; what an update had
+            // decided by how it was is decided again. How far a rollback goes, the operator has said.
+            (_, Step::RecreateOld, Fact::Created { ran_meanwhile: true, .. }) => {
+                self.done.retain(|done| *done != Step::BackUpSafety);
+                if *tier == Tier::NeverStarted || (*tier == Tier::ImageOnly && plan.kind == Kind::Update) {
+                    *tier = Tier::Undecided;
+                }
             }
             _ => {}
         }

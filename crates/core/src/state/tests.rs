@@ -82,6 +82,10 @@ pub fn way_back(new_version_ran: bool) -> Outcome {
     Outcome::Done { fact: Fact::WayBack { new_version_ran } }
 }
 
+pub fn created(ran_meanwhile: bool) -> Outcome {
+    Outcome::Done { fact: Fact::Created { containers: Vec::new(), ran_meanwhile } }
+}
+
 /// What a step gives where a test says nothing else: done, the data having changed since the cutover.
 pub fn usual(step: Step) -> Outcome {
     match step {

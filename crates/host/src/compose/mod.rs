@@ -9,11 +9,15 @@ pub(crate) mod child;
 mod complaint;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_core::plan::{ComposeVersion, Project};
 use mainstay_core::problem::Problem;
+use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::Value;
 
 pub use args::Overrides;
@@ -91,25 +95,28 @@ impl Compose {
         Ok(value)
     }
 
-    /// As [`Compose::config`], for edited bytes: writes them to temporary files that are gone afterwards. A
+    /// As [`Compose::config`], for edited bytes, which Compose reads out of this process's memory: they may hold
+    /// secrets, and nothing of them is on a disk for a process that is killed to leave behind. A
     /// file of the project that is not among `edited` is taken as it is. An env file of a service
     /// (`env_file:`) is always read as it is on disk, also where it is edited here for interpolation.
     ///
     /// # Errors
     ///
-    /// As [`Compose::config`]; `compose-failed` where no temporary file can be written.
+    /// As [`Compose::config`]; `compose-failed` where there is no memory for it.
     pub async fn config_edited(&self, edited: &[(PathBuf, Vec<u8>)]) -> Result<Value, Problem> {
-        let directory = tempfile::tempdir().map_err(|e| temporary(&e))?;
         let mut env_files = self.project.env_files.clone();
         let default_env = self.project.directory.join(".env");
         if env_files.is_empty() && edited.iter().any(|(path, _)| *path == default_env) {
             env_files.push(default_env);
         }
+        let mut kept = Vec::new();
         let overrides = Overrides {
-            files: substitute(&self.project.files, edited, directory.path(), "compose")?,
-            env_files: substitute(&env_files, edited, directory.path(), "env")?,
+            files: substitute(&self.project.files, edited, &mut kept)?,
+            env_files: substitute(&env_files, edited, &mut kept)?,
         };
-        self.config_with(&overrides).await
+        let resolved = self.config_with(&overrides).await;
+        drop(kept); // not before Compose has read them
+        resolved
     }
 
     /// The hash that each service's containers ought to carry in `com.docker.compose.config-hash`.
@@ -207,7 +214,12 @@ impl Compose {
         if plugin_missing(&output) {
             self.version().await?;
         }
-        Err(complaint::invalid(&output.stderr, files))
+        // The operator knows their own file, not what stands for it here.
+        let stand_ins = files.iter().zip(&self.project.files).filter(|(file, own)| file != own);
+        let said = stand_ins.fold(output.stderr, |said, (file, own)| {
+            said.replace(&*file.to_string_lossy(), &own.to_string_lossy())
+        });
+        Err(complaint::invalid(&said, &self.project.files))
     }
 
     async fn run(&self, args: &[String], limit: Duration) -> Result<Output, Problem> {
@@ -272,28 +284,34 @@ fn readable(file: &Path) -> Result<(), Problem> {
         }))
 }
 
-/// Writes edited bytes beside nothing of the operator's and names them in place of the originals.
+/// Names edited bytes in place of the originals. They are there for as long as what is `kept`, for processes of the
+/// same user, and go with this process.
 fn substitute(
     files: &[PathBuf],
     edited: &[(PathBuf, Vec<u8>)],
-    directory: &Path,
-    prefix: &str,
+    kept: &mut Vec<File>,
 ) -> Result<Vec<PathBuf>, Problem> {
     let mut result = Vec::with_capacity(files.len());
-    for (index, file) in files.iter().enumerate() {
+    for file in files {
         let Some((_, bytes)) = edited.iter().find(|(path, _)| path == file) else {
             result.push(file.clone());
             continue;
         };
-        let copy = directory.join(format!("{prefix}-{index}.yml"));
-        std::fs::write(&copy, bytes).map_err(|e| temporary(&e))?;
-        result.push(copy);
+        let in_memory = in_memory(bytes).map_err(|e| temporary(&e))?;
+        result.push(format!("/proc/{}/fd/{}", std::process::id(), in_memory.as_raw_fd()).into());
+        kept.push(in_memory);
     }
     Ok(result)
 }
 
+fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(memfd_create("edited", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
 fn temporary(error: &std::io::Error) -> Problem {
-    Problem::new("compose-failed", "could not write a temporary copy of the Compose file").because(error)
+    Problem::new("compose-failed", "could not keep the edited Compose file in memory").because(error)
 }
 
 fn parse_hashes(text: &str) -> BTreeMap<String, String> {
@@ -338,12 +356,14 @@ mod tests {
 
     #[test]
     fn only_edited_files_are_substituted() {
-        let dir = tempfile::tempdir().unwrap();
+        let mut kept = Vec::new();
         let files = [PathBuf::from("/a.yml"), PathBuf::from("/b.yml")];
         let edited = [(PathBuf::from("/b.yml"), b"x".to_vec())];
-        let result = substitute(&files, &edited, dir.path(), "compose").unwrap();
+        let result = substitute(&files, &edited, &mut kept).unwrap();
         assert_eq!(result[0], files[0]);
         assert_eq!(std::fs::read(&result[1]).unwrap(), b"x");
+        drop(kept);
+        assert_ne!(std::fs::read(&result[1]).ok().as_deref(), Some(&b"x"[..]), "it is gone");
     }
 
     #[test]

@@ -28,7 +28,10 @@ impl Host {
                 let untouched = nothing_ran(&self.engine, context.plan);
                 self.runtime.block_on(untouched).map_err(engine_step)?;
             }
-            Step::BackUpSafety => self.let_nothing_run(context.plan)?,
+            Step::BackUpSafety => {
+                self.let_nothing_run(context.plan)?;
+                self.note_starts(context.plan).map_err(engine_step)?;
+            }
             _ => {}
         }
         if context.plan.data.is_empty() {

@@ -8,12 +8,12 @@ use mainstay_core::event::Fact;
 use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
-use mainstay_core::verdict::{Cause, Failure, Tier};
+use mainstay_core::verdict::{Cause, Failure};
 use mainstay_runner::{Context, Permit};
 
 use super::configuration::same_containers;
 use super::trouble::{bad_version, engine_step};
-use super::way_back::{ever_ran, files_are, new_version_rests};
+use super::way_back::{ever_ran, files_are};
 use super::{Done, Host};
 use crate::compose::{self, Compose};
 use crate::discover::{self, ListedContainer};
@@ -34,10 +34,10 @@ impl Host {
     pub(super) fn create_containers(&mut self, permit: &Permit, context: &mut Context<'_>) -> Done {
         files_are(&context.plan.edits, |edit, found| found.as_ref() == Some(&edit.after))
             .map_err(engine_step)?;
-        if !(permit.again() || self.once_more) {
-            let same = same_containers(&self.engine, context.plan);
-            self.runtime.block_on(same).map_err(engine_step)?;
-        }
+        let (engine, plan, again) = (&self.engine, context.plan, permit.again() || self.once_more);
+        let ours =
+            async { if again { all_there(engine, plan).await } else { same_containers(engine, plan).await } };
+        self.runtime.block_on(ours).map_err(engine_step)?;
         self.measure(context.plan);
         let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
@@ -46,20 +46,19 @@ impl Host {
             images.iter().find(|i| i.service == service.name).map(|i| i.id.clone())
         };
         has_images(context.plan, &containers, wanted).map_err(engine_step)?;
-        Ok(created(containers))
+        Ok(created(containers, false))
     }
 
-    /// Has Compose create the old containers again, without starting them.
+    /// Has Compose create the old containers again, without starting them. Whether something may have run since the
+    /// data was looked at is asked before, for what is removed can't tell any more.
     pub(super) fn recreate_old(&mut self, context: &mut Context<'_>) -> Done {
         files_are(&context.plan.edits, |edit, found| *found == edit.before).map_err(engine_step)?;
-        let never_ran = matches!(context.state.turned_back(), Some((Tier::NeverStarted, _)));
-        let rests = new_version_rests(&self.engine, context.plan, never_ran);
-        self.runtime.block_on(rests).map_err(engine_step)?;
+        let ran_meanwhile = self.may_have_run(context.plan).map_err(engine_step)?;
         self.restore_tag(context)?; // somebody may have pruned the image since
         let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
-        Ok(created(containers))
+        Ok(created(containers, ran_meanwhile))
     }
 
     /// Starts the unit's containers, whichever version they are, in start order.
@@ -143,6 +142,14 @@ pub(super) async fn present(engine: &Engine, plan: &Plan) -> Result<Vec<(String,
     Ok(found)
 }
 
+/// Every service has containers still: Compose, cut off in the middle, leaves the old ones, the new ones, or both.
+async fn all_there(engine: &Engine, plan: &Plan) -> Result<(), Problem> {
+    let listed = present(engine, plan).await?;
+    let without = |service: &&ServicePlan| !listed.iter().any(|(name, _)| *name == service.name);
+    let mut missing = plan.unit.services.iter().filter(|service| !service.containers.is_empty());
+    missing.find(without).map_or(Ok(()), |service| Err(gone(&service.name)))
+}
+
 /// A service that has no container any more works as little as one whose container failed.
 pub(super) fn gone(service: &str) -> Problem {
     Problem::new("containers-changed", format!("{service} has no container any more"))
@@ -174,8 +181,8 @@ fn has_images(
     Ok(())
 }
 
-fn created(containers: Vec<(String, ListedContainer)>) -> Fact {
-    Fact::Created { containers: containers.into_iter().map(|(_, c)| c.container).collect() }
+fn created(containers: Vec<(String, ListedContainer)>, ran_meanwhile: bool) -> Fact {
+    Fact::Created { containers: containers.into_iter().map(|(_, c)| c.container).collect(), ran_meanwhile }
 }
 
 /// What is made of a start that the engine refused: where no process of the unit ever ran, nothing can have

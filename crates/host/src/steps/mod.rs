@@ -67,6 +67,8 @@ pub struct Host {
     alone: bool,
     /// The step that is performed was broken off by the absence of the engine.
     once_more: bool,
+    /// What was noted of the containers' starts, as it was last written.
+    starts: Option<String>,
 }
 
 impl Host {
@@ -80,7 +82,7 @@ impl Host {
         interrupt: Arc<AtomicUsize>,
     ) -> Self {
         let (meter, operator, sampling, warned, vault) = (None, None, None, Vec::new(), None);
-        let (alone, once_more) = (false, false);
+        let (alone, once_more, starts) = (false, false, None);
         Self {
             engine,
             runtime,
@@ -94,6 +96,7 @@ impl Host {
             vault,
             alone,
             once_more,
+            starts,
         }
     }
 

@@ -16,6 +16,11 @@ use crate::discover::ListedContainer;
 use crate::engine::Engine;
 use crate::files;
 
+/// The note in the run's directory: what was there when the way back was looked at, or the data kept, last.
+const NOTE: &str = "starts";
+/// Its first line. A note without it stands for doubt.
+const HEAD: &str = "containers and their last starts\n";
+
 impl Host {
     /// The files are as the run left them, the old images are there, and whether anything of the new version ran.
     /// A way back that is closed is known while whatever runs still does.
@@ -26,8 +31,36 @@ impl Host {
         for service in &plan.unit.services {
             self.have_old_image(service, context).map_err(engine_step)?;
         }
+        // First, so that what starts in between is seen by one of both.
+        self.note_starts(plan).map_err(engine_step)?;
         let ran = self.runtime.block_on(new_version_ran(&self.engine, plan)).map_err(engine_step)?;
         Ok(Fact::WayBack { new_version_ran: ran })
+    }
+
+    /// Notes which containers there are, and when each was started last: from here on it can be told whether something
+    /// ran since. To be called while nothing runs that counts, before the data is looked at.
+    pub(super) fn note_starts(&mut self, plan: &Plan) -> Result<(), Problem> {
+        let starts = self.runtime.block_on(starts(&self.engine, plan))?;
+        self.note(note(&starts));
+        Ok(())
+    }
+
+    /// Whether something may have run since the note was taken. Whoever asks is about to remove containers, and may
+    /// have to ask again after it was cut off: so the doubt is noted, or what is there now.
+    pub(super) fn may_have_run(&mut self, plan: &Plan) -> Result<bool, Problem> {
+        let now = self.runtime.block_on(starts(&self.engine, plan))?;
+        let written = || self.run.read(NOTE).ok().and_then(|note| String::from_utf8(note).ok());
+        let noted = self.starts.clone().or_else(written).unwrap_or_default();
+        let doubt = noted_in(&noted).is_none_or(|noted| in_doubt(&noted, &now));
+        self.note(if doubt { String::new() } else { note(&now) });
+        Ok(doubt)
+    }
+
+    /// A full disk must not close the way back: this process knows it all the same, and what another one finds is an
+    /// older note or none, which leaves more doubt and never less.
+    fn note(&mut self, text: String) {
+        let _ = self.run.write(NOTE, text.as_bytes());
+        self.starts = Some(text);
     }
 }
 
@@ -66,19 +99,6 @@ pub(super) async fn new_version_ran(engine: &Engine, plan: &Plan) -> Result<bool
     Ok(listed.is_empty())
 }
 
-/// Nobody started the new version after the run had stopped it, or where it never ran: what it may have done to the
-/// data since is in no backup.
-pub(super) async fn new_version_rests(engine: &Engine, plan: &Plan, never_ran: bool) -> Result<(), Problem> {
-    for (service, container) in present(engine, plan).await? {
-        if is_new(plan, &service, &container)
-            && (runs(&container) || (never_ran && ever_ran(engine, &container).await?))
-        {
-            return Err(started_by_somebody(&container.container.name));
-        }
-    }
-    Ok(())
-}
-
 /// Neither there when the plan was made, nor of the old image.
 fn is_new(plan: &Plan, service: &str, container: &ListedContainer) -> bool {
     let planned = plan.unit.services.iter().find(|s| s.name == service);
@@ -106,13 +126,100 @@ fn started_by_somebody(name: &str) -> Problem {
     .advise("let nothing else start the service while a run is at work: a unit at boot, a script, a person")
 }
 
-/// Whether a container ever ran. One that never did has the year 1 as its start.
+/// Whether a container ever ran.
 pub(super) async fn ever_ran(engine: &Engine, container: &ListedContainer) -> Result<bool, Problem> {
-    let call = engine.docker().inspect_container(&container.container.id, None);
-    let state = engine.call("inspect a container", call).await?.state;
-    Ok(!state.and_then(|state| state.started_at).unwrap_or_default().starts_with("0001-"))
+    Ok(start(engine, container).await?.ever_ran())
+}
+
+/// A container, and when it was started last, in the engine's own words, which are compared and not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Start {
+    id: String,
+    at: String,
+}
+
+impl Start {
+    /// One that never ran has the year 1 as its start.
+    fn ever_ran(&self) -> bool {
+        !self.at.starts_with("0001-")
+    }
+}
+
+async fn start(engine: &Engine, container: &ListedContainer) -> Result<Start, Problem> {
+    let id = container.container.id.clone();
+    let state = engine.call("inspect a container", engine.docker().inspect_container(&id, None)).await?.state;
+    Ok(Start { id, at: state.and_then(|state| state.started_at).unwrap_or_default() })
+}
+
+/// Of all containers of the unit.
+async fn starts(engine: &Engine, plan: &Plan) -> Result<Vec<Start>, Problem> {
+    let mut starts = Vec::new();
+    for (_, container) in present(engine, plan).await? {
+        starts.push(start(engine, &container).await?);
+    }
+    Ok(starts)
+}
+
+/// Something ran that was not noted, or what was noted has been started since, or is gone and can't tell.
+fn in_doubt(noted: &[Start], now: &[Start]) -> bool {
+    let gone_or_started = noted.iter().any(|start| !now.contains(start));
+    gone_or_started || now.iter().any(|start| !noted.contains(start) && start.ever_ran())
+}
+
+fn note(starts: &[Start]) -> String {
+    let lines = starts.iter().map(|Start { id, at }| format!("{id} {at}\n"));
+    std::iter::once(HEAD.to_owned()).chain(lines).collect()
+}
+
+/// `None` where there is no note.
+fn noted_in(text: &str) -> Option<Vec<Start>> {
+    let start = |line: &str| {
+        let (id, at) = line.split_once(' ')?;
+        Some(Start { id: id.to_owned(), at: at.to_owned() })
+    };
+    text.strip_prefix(HEAD)?.lines().map(start).collect()
 }
 
 fn runs(container: &ListedContainer) -> bool {
     !matches!(container.state.as_str(), "created" | "exited" | "dead")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEVER: &str = "0001-01-01T00:00:00Z";
+    const THEN: &str = "2026-01-01T00:00:00.123456789Z";
+    const LATER: &str = "2026-01-01T00:00:01Z";
+
+    fn starts(of: &[(&str, &str)]) -> Vec<Start> {
+        of.iter().map(|(id, at)| Start { id: (*id).to_owned(), at: (*at).to_owned() }).collect()
+    }
+
+    #[test]
+    fn a_container_that_was_started_or_is_gone_leaves_doubt() {
+        let noted = [("new", NEVER), ("helper", THEN)];
+        for (now, doubt) in [
+            (&noted[..], false),
+            // Made since, and never started.
+            (&[("new", NEVER), ("helper", THEN), ("old", NEVER)], false),
+            (&[("new", LATER), ("helper", THEN)], true),
+            (&[("new", NEVER), ("helper", LATER)], true),
+            (&[("new", NEVER), ("helper", THEN), ("old", LATER)], true),
+            (&[("old", NEVER), ("helper", THEN)], true),
+            (&[], true),
+        ] {
+            assert_eq!(in_doubt(&starts(&noted), &starts(now)), doubt, "{now:?}");
+        }
+        assert!(!in_doubt(&[], &[]));
+    }
+
+    #[test]
+    fn a_note_says_what_was_noted_and_no_note_says_nothing() {
+        for noted in [starts(&[]), starts(&[("a", NEVER), ("b", THEN)])] {
+            assert_eq!(noted_in(&note(&noted)), Some(noted));
+        }
+        assert_eq!(noted_in(""), None);
+        assert_eq!(noted_in(&format!("{HEAD}torn")), None);
+    }
 }

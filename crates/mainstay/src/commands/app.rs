@@ -9,6 +9,7 @@ use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
 use mainstay_host::discover::{self, Found};
 use mainstay_host::engine::Engine;
+use mainstay_host::files::RunDir;
 use mainstay_host::functional::all_ended;
 use mainstay_host::plan::Wishes;
 use mainstay_host::steps::{now, vault_problem};
@@ -208,6 +209,15 @@ impl App {
     pub fn repositories(&self, project_dir: Option<&Path>) -> Result<Repositories, Problem> {
         let named = self.global.files.first().and_then(|file| file.parent());
         Repositories::of(&self.global, &self.state, project_dir.or(named))
+    }
+
+    /// The repositories of a run that was cut off; see [`Repositories::of_run`].
+    pub fn repositories_of_run(
+        &self,
+        project_dir: &Path,
+        run: &RunDir,
+    ) -> Result<(Repositories, Option<Problem>), Problem> {
+        Repositories::of_run(&self.global, &self.state, project_dir, run)
     }
 
     /// The repository of a project, or of the host, if there is one.

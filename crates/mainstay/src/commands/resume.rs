@@ -31,7 +31,7 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
         app.show.say("There is nothing to resume: every run has ended.");
         return Ok(DONE);
     };
-    let engine = engine(app, args.wait_engine)?;
+    let engine = engine(app, &id, args.wait_engine)?;
     let lock = app.lock(&engine, &format!("resume {id}"))?;
     // Read under the lock: the run may have ended meanwhile, by the process that had it.
     let (plan, state) = journal.replay(&id).map_err(|e| journal_problem(&e))?;
@@ -47,7 +47,12 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
     }
     let directory = RunDir::open(app.state.path(), &id).map_err(Problem::from)?;
     app.show.plan(&plan, Some(&id), &[]);
-    let repositories = app.repositories(Some(&plan.unit.project.directory))?.begun_with(&directory)?;
+    let (repositories, unreadable) = app.repositories_of_run(&plan.unit.project.directory, &directory)?;
+    if let Some(problem) = unreadable {
+        app.show.say(&format!(
+            "warning: {problem}; resuming with the repository that the run began with, and copying nothing"
+        ));
+    }
     let on_resume = match on_resume(&plan, args) {
         Ok(mode) => mode,
         // The service may be down: that is no time to insist on a file in order.
@@ -71,22 +76,34 @@ fn on_resume(plan: &Plan, args: &ResumeArgs) -> Result<OnResume, Problem> {
 }
 
 /// Connects to the engine, waiting for it if that is wanted: at boot it may come later, and a resume that came too
-/// early would leave a service down.
-fn engine(app: &App, patience: Option<Span>) -> Result<Engine, Problem> {
+/// early would leave a service down. An interruption meanwhile is none of the run, which nobody has gone on with.
+fn engine(app: &App, run: &str, patience: Option<Span>) -> Result<Engine, Problem> {
     const LOOK_AGAIN: Duration = Duration::from_millis(500);
     let until = Instant::now() + Duration::from_millis(patience.map_or(0, Span::millis));
     loop {
         let problem = match app.engine() {
             Ok(engine) => return Ok(engine),
+            Err(problem) if problem.code == "interrupted" => return Err(not_resumed(run)),
             Err(problem) => problem,
         };
         let may_come = matches!(problem.code.as_str(), "engine-unreachable" | "engine-timeout");
         if !may_come || Instant::now() >= until {
             return Err(problem);
         }
-        app.wait(async {
+        let pause = async {
             tokio::time::sleep(LOOK_AGAIN).await;
             Ok(())
-        })?;
+        };
+        if app.wait(pause).is_err() {
+            let reasons = std::iter::once(problem.what).chain(problem.causes);
+            return Err(reasons.fold(not_resumed(run), Problem::because));
+        }
     }
+}
+
+fn not_resumed(run: &str) -> Problem {
+    Problem::new("engine-wait-interrupted", "interrupted while waiting for the engine: nothing was resumed")
+        .advise(format!(
+            "run {run} still waits to be resumed, and its service may be down: `mainstay resume`"
+        ))
 }

@@ -103,7 +103,10 @@ pub fn fact(fact: &Fact) -> Vec<String> {
             remarks
         }
         Fact::Pulled { images } => images.iter().map(|i| short_id(&i.id)).collect(),
-        Fact::Created { containers } => containers.iter().map(|c| c.name.clone()).collect(),
+        Fact::Created { containers, ran_meanwhile } => {
+            let doubt = ran_meanwhile.then(|| "something may have run since the data was kept".to_owned());
+            containers.iter().map(|c| c.name.clone()).chain(doubt).collect()
+        }
         Fact::Verified { downtime_ms, observations, .. } => {
             let mut remarks = observations.clone();
             if let Some(downtime) = downtime_ms {

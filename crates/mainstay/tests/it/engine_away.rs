@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::lab::process::{Run, Running};
 use crate::lab::proxy::{Mood, Proxy};
 use crate::lab::{Before, Lab};
@@ -119,6 +121,15 @@ fn a_resume_waits_for_it() {
     let run = resume(&["resume"]).finish().expect(1);
     assert_eq!(run.code_of_problem(), "engine-unreachable", "{run}");
     resume(&["resume", "--wait-engine=1s"]).finish().expect(1);
+    // Whoever ends the waiting has resumed nothing, and must not be told what an end of the run would tell.
+    for signal in [Signal::INT, Signal::TERM] {
+        let waiting = resume(&["resume", "--wait-engine"]);
+        std::thread::sleep(Duration::from_secs(2));
+        waiting.signal(signal);
+        let run = waiting.finish().expect(1);
+        assert_eq!(run.code_of_problem(), "engine-wait-interrupted", "{run}");
+        assert!(run.words().contains("still waits to be resumed"), "{run}");
+    }
     let waiting = resume(&["resume", "--wait-engine"]);
     std::thread::sleep(Duration::from_secs(2));
     proxy.set(Mood::Well);

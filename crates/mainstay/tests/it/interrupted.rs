@@ -1,14 +1,16 @@
 //! Ctrl-C and kill -9 in every phase: the service runs the new version, verified, or the old one with its data as
 //! it was; never something between, and nothing that was begun stays behind.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
 use crate::lab::process::{Run, Running, mainstay};
-use crate::lab::{Before, Lab, docker};
+use crate::lab::{Before, Lab, docker, eventually};
 
 /// Good, and it migrates the data: where the old version answers, the data was put back.
 const GOOD: &str = "2.0.0";
@@ -321,5 +323,49 @@ fn killed_while_the_data_is_put_back() {
     let run = lab.mainstay(&["resume"]).expect(4);
     assert_eq!(run.tier(), "full");
     assert_eq!(lab.version(), "1.0.0");
+    lab.assert_as_before(&before);
+}
+
+/// What an edited file holds may be a secret: Compose gets it out of memory, while the plan is made.
+#[test]
+fn killed_while_compose_reads_the_edited_files() {
+    let (lab, before) = lab();
+    let found = Command::new("sh").args(["-c", "command -v docker"]).output().unwrap().stdout;
+    let docker = String::from_utf8(found).unwrap().trim().to_owned();
+    let (bin, read, tmp) = (lab.home().join("bin"), lab.home().join("read"), lab.home().join("tmp"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir(&tmp).unwrap();
+    // A Compose that has read what it was given, and takes its time.
+    let script = format!(
+        "#!/bin/sh\nfor arg; do case $arg in /proc/*) cat \"$arg\" >'{0}.part'; mv '{0}.part' '{0}'; exec sleep 3;; \
+         esac; done\nexec '{docker}' \"$@\"\n",
+        read.display()
+    );
+    std::fs::write(bin.join("docker"), script).unwrap();
+    std::fs::set_permissions(bin.join("docker"), Permissions::from_mode(0o755)).unwrap();
+    let args = lab.update_args("app", GOOD, &[]);
+    let mut command = lab.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", bin.display())).env("TMPDIR", &tmp);
+    let running = Running::begin(command);
+    let edited = eventually("the edited file", || std::fs::read_to_string(&read).ok());
+    running.kill();
+    assert_eq!(edited, lab.read("compose.yaml").replace(":1.0.0", ":2.0.0"));
+    let left: Vec<_> = std::fs::read_dir(&tmp).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    lab.assert_untouched(&before);
+}
+
+/// The service may be down: that is no time to insist on a file in order that says where the run's backups are, which
+/// the run has noted.
+#[test]
+fn killed_and_then_the_configuration_is_damaged() {
+    let (lab, before) = lab();
+    killed(&lab, BAD, "back-up-cutover");
+    lab.write("mainstay.toml", "repository = [");
+    let run = lab.mainstay(&["resume"]);
+    assert!(matches!(run.code, Some(4 | 130)), "{run}");
+    assert!(run.stdout.contains("the repository that the run began with"), "{run}");
+    std::fs::remove_file(lab.path("mainstay.toml")).unwrap();
     lab.assert_as_before(&before);
 }

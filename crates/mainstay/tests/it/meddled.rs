@@ -4,8 +4,9 @@
 use rustix::process::Signal;
 
 use crate::kept::with_own_repository;
+use crate::killed::gate::{Gate, Line, When};
 use crate::lab::process::{Run, Running};
-use crate::lab::{Lab, docker, net};
+use crate::lab::{Lab, docker, eventually, net};
 
 /// It migrates the data, and goes bad while it is watched, but goes on answering.
 const BAD: &str = "2.0.0-unhealthy-after-5";
@@ -110,6 +111,54 @@ fn a_version_that_somebody_starts_before_its_backup_is_none_that_never_ran() {
         "{records}"
     );
     lab.compose_changes_nothing();
+}
+
+/// Kills a process at a line of the run's journal.
+fn kill(lab: &Lab, process: Running, line: &str, when: When) {
+    let line = Line::Named(line.to_owned());
+    eventually("the journal", || lab.state().join("journal.db").exists().then_some(()));
+    Gate::at(&lab.state())
+        .kill(process, (1, 0), &line, when)
+        .unwrap_or_else(|| panic!("not killed: {line:?}"));
+}
+
+/// Nothing tells any more that the new version ran, but its data does.
+#[test]
+fn a_version_that_somebody_starts_and_removes_on_the_way_back_is_none_that_never_ran() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let before = lab.now();
+    kill(&lab, begin(&lab, "2.0.0"), "back-up-cutover done", When::After);
+    kill(&lab, lab.begin(&["resume"]), "restore-tag done", When::After);
+    let container = lab.container_id("app");
+    docker(&["start", &container]);
+    eventually("the new version", || (lab.get("/version").ok()? == "2.0.0").then_some(()));
+    lab.add_record("written to the new version");
+    docker(&["rm", "--force", &container]);
+    let run = rolled_back(lab.mainstay(&["resume"]));
+    assert_eq!(run.steps()[..3], ["recreate-old", "back-up-safety", "restore-data"], "{run}");
+    assert_eq!(
+        (run.tier(), run.fact("recreate-old")["ran_meanwhile"].as_bool()),
+        ("full", Some(true)),
+        "{run}"
+    );
+    assert_eq!(run.fact("back-up-safety")["changed_since_cutover"], true, "{run}");
+    lab.assert_as_before(&before);
+}
+
+/// Where Compose was cut off, the containers that it leaves are taken for what it made of those of the plan.
+#[test]
+fn containers_that_somebody_removes_at_the_cutover_are_none_to_replace() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let before = lab.now();
+    kill(&lab, begin(&lab, "2.0.0"), "create-containers started", When::BeforeNext);
+    docker(&["rm", "--force", &lab.container_id("app")]);
+    let run = rolled_back(lab.mainstay(&["resume", "--on-resume", "continue"]));
+    assert_eq!(run.code_of_problem(), "containers-changed", "{run}");
+    assert!(!run.steps().contains(&"back-up-cutover"), "{run}");
+    assert_eq!((run.tier(), lab.version().as_str()), ("image-only", "1.0.0"), "{run}");
+    lab.assert_as_before(&before);
 }
 
 #[test]

@@ -29,6 +29,8 @@ fn assert_safe(lab: &Lab, run: &Run) {
     if matches!(run.tier(), "image-only" | "full") {
         assert!(!run.fact("back-up-safety")["backups"].as_array().unwrap().is_empty(), "{run}");
     }
+    let created = run.fact("recreate-old");
+    assert!(created["ran_meanwhile"].is_null(), "nobody ran anything, and nothing is kept twice: {created}");
     let what = run.problem()["what"].as_str().unwrap();
     assert!(lab.run_file(run, "report.txt").contains(what), "{what}");
 }

@@ -16,7 +16,10 @@ impl World {
             {
                 return Err(FOREIGN);
             }
-            Step::BackUpSafety => self.let_nothing_run(moves)?,
+            Step::BackUpSafety => {
+                self.let_nothing_run(moves)?;
+                self.note();
+            }
             _ => {}
         }
         let live = act.step == Step::BackUpLive;

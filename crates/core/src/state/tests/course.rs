@@ -188,6 +188,40 @@ fn what_somebody_else_started_is_no_version_that_never_ran() {
 }
 
 #[test]
+fn data_that_something_may_have_run_on_meanwhile_is_kept_once_more() {
+    let back = |plan: Plan, failing, cause, changed: [bool; 2]| {
+        let (mut open, mut changed) = (true, changed.into_iter());
+        let (steps, conclusion) = Run::new(plan).finish(|step| match step {
+            step if step == failing && std::mem::take(&mut open) => failed(cause),
+            RecreateOld => created(true),
+            BackUpSafety => backed_up(changed.next()),
+            step => usual(step),
+        });
+        let at = steps.iter().rposition(|step| *step == RecreateOld).unwrap();
+        assert_eq!(steps.iter().filter(|step| **step == RecreateOld).count(), 1, "{steps:?}");
+        assert_eq!(steps[at + 1], BackUpSafety, "{steps:?}");
+        (steps[at + 2..].to_vec(), tier(&conclusion))
+    };
+    let (full, image) = ([RestoreData, StartOld, VerifyOld, Document], [StartOld, VerifyOld, Document]);
+    let unstarted = Cause::NeverRan;
+    for (plan, failing, cause, changed, expected, then) in [
+        // Nobody can say any more that the new version never ran.
+        (update(), StartNew, unstarted, [true, true], Tier::Full, &full[..]),
+        (update(), StartNew, unstarted, [false, false], Tier::ImageOnly, &image[..]),
+        (update(), BackUpCutover, Cause::Step, [true, true], Tier::ImageOnly, &image[..]),
+        // What was decided by the data is decided by the present data.
+        (update(), VerifyNew, VERSION, [false, true], Tier::Full, &full[..]),
+        (update(), VerifyNew, VERSION, [true, false], Tier::Full, &full[..]),
+        (update(), Watch, Cause::Version(DataDoubt::Unrelated), [true, true], Tier::ImageOnly, &image[..]),
+        (rollback(Tier::ImageOnly), KeepImage, VERSION, [true, true], Tier::ImageOnly, &image[..]),
+        (rollback(Tier::Full), KeepImage, VERSION, [true, true], Tier::Full, &full[..]),
+    ] {
+        let what = format!("{failing} {changed:?} {expected:?}");
+        assert_eq!(back(plan, failing, cause, changed), (then.to_vec(), Some(expected)), "{what}");
+    }
+}
+
+#[test]
 fn our_own_failure_to_watch_does_not_excuse_the_data() {
     for cause in [Cause::Step, Cause::Foreign] {
         let (_, conclusion) = run(update(), &[(Watch, cause)]);

@@ -46,11 +46,13 @@ fn live(plan: Plan, fates: &[Fate]) -> (Vec<(Step, bool)>, Conclusion) {
     let mut run = Run::new(plan);
     let mut steps = Vec::new();
     let mut fates = fates.iter();
+    let mut doubt = false;
     while let Next::Do(step) = run.state.next(&run.plan) {
         run.begin();
         let outcome = match fates.next() {
             Some(Fate::Done { unchanged: true, .. }) if step == BackUpSafety => backed_up(Some(false)),
             Some(Fate::Done { ran, .. }) if step == ConfirmWayBack => way_back(*ran),
+            Some(Fate::Done { ran, .. }) if step == RecreateOld => created(*ran),
             Some(Fate::Fails(cause)) => failed(*cause),
             Some(Fate::CrashThenDone) => {
                 run.state = RunState::replay(&run.journal).unwrap().1;
@@ -64,6 +66,10 @@ fn live(plan: Plan, fates: &[Fate]) -> (Vec<(Step, bool)>, Conclusion) {
             }
             _ => usual(step),
         };
+        // Never the only copy: what something may have run on meanwhile is saved first.
+        let saved = step == BackUpSafety && matches!(outcome, Outcome::Done { .. });
+        doubt = outcome == created(true) || (doubt && !saved);
+        assert!(!doubt || !matches!(step, RestoreData | StartOld), "{steps:?}");
         steps.push((step, matches!(outcome, Outcome::Done { .. })));
         run.end(step, outcome);
         assert!(steps.len() < 60, "it goes on for ever: {steps:?}");
