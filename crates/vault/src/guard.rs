@@ -20,11 +20,21 @@ pub(crate) fn call<T>(
     let warnings: Vec<_> = watch.finish().into_iter().filter(|line| !harmless(line)).collect();
     let value = result
         .map_err(|panic| VaultError::Library { action, message: panic_text(&*panic) })?
-        .map_err(|error| VaultError::library(action, &error))?;
+        .map_err(|error| with_warnings(VaultError::library(action, &error), &warnings))?;
     if warnings.is_empty() {
         Ok(value)
     } else {
         Err(VaultError::Library { action, message: warnings.join("; ") })
+    }
+}
+
+/// What was warned of before may be all that says why: the result of a check doesn't.
+fn with_warnings(error: VaultError, warnings: &[String]) -> VaultError {
+    match error {
+        VaultError::Library { action, message } if !warnings.is_empty() => {
+            VaultError::Library { action, message: format!("{message}: {}", warnings.join("; ")) }
+        }
+        error => error,
     }
 }
 
