@@ -319,9 +319,13 @@ impl World {
     fn stop(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
         let changes_version = matches!(act.plan.kind, Kind::Update | Kind::Rollback { .. });
         law(!changes_version || self.way_back_seen, "the service is stopped without a look at the way back")?;
-        if self.containers().any(|c| c.running) {
+        // A container that was never replaced is the way back itself, where no data is moved.
+        let stays =
+            |c: Container| c.planned && matches!(act.state.turned_back(), Some((Tier::NeverStarted, _)));
+        if self.containers().any(|c| c.running && !stays(c)) {
             moves.next()?;
-            self.each_container().for_each(|c| (c.running, c.paused) = (false, false));
+            let stopped = self.each_container().filter(|c| !stays(**c));
+            stopped.for_each(|c| (c.running, c.paused) = (false, false));
         }
         Ok(Fact::Nothing)
     }

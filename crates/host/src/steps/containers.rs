@@ -8,7 +8,7 @@ use mainstay_core::event::Fact;
 use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
 use mainstay_core::step::Step;
-use mainstay_core::verdict::{Cause, Failure};
+use mainstay_core::verdict::{Cause, Failure, Tier};
 use mainstay_runner::{Context, Permit};
 
 use super::configuration::same_containers;
@@ -81,14 +81,22 @@ impl Host {
         if !matches!(context.plan.kind, Kind::Update) {
             self.measure(context.plan);
         }
-        self.let_nothing_run(context.plan).map(|()| Fact::Nothing)
+        let plan = context.plan;
+        let stays = |service: &ServicePlan, id: &str| {
+            never_replaced(context) && service.containers.iter().any(|c| c.id == id)
+        };
+        self.let_nothing_run_but(plan, &stays).map(|()| Fact::Nothing)
     }
 
     /// Stops what runs, in reverse start order. What was stopped may run again after a restart of the engine, by
     /// its restart policy, or because somebody started it: so whatever needs the service to stand still asks again.
     pub(super) fn let_nothing_run(&self, plan: &Plan) -> Result<(), Box<Failure>> {
+        self.let_nothing_run_but(plan, &|_, _| false)
+    }
+
+    fn let_nothing_run_but(&self, plan: &Plan, stays: Stays<'_>) -> Result<(), Box<Failure>> {
         for service in plan.unit.services.iter().rev() {
-            self.runtime.block_on(stop(&self.engine, plan, service)).map_err(engine_step)?;
+            self.runtime.block_on(stop(&self.engine, plan, service, stays)).map_err(engine_step)?;
         }
         Ok(())
     }
@@ -230,11 +238,20 @@ async fn start(engine: &Engine, plan: &Plan, service: &ServicePlan) -> Result<()
     Ok(())
 }
 
-async fn stop(engine: &Engine, plan: &Plan, service: &ServicePlan) -> Result<(), Problem> {
+/// Where nothing of a new version ever ran, no data is moved: a container that Compose did not come to replace, for want
+/// of room or of the image, is the way back itself and runs on.
+fn never_replaced(context: &Context<'_>) -> bool {
+    matches!(context.state.turned_back(), Some((Tier::NeverStarted, _)))
+}
+
+/// Whether a container of a service, by its id, is left running.
+type Stays<'a> = &'a dyn Fn(&ServicePlan, &str) -> bool;
+
+async fn stop(engine: &Engine, plan: &Plan, service: &ServicePlan, stays: Stays<'_>) -> Result<(), Problem> {
     let own = discover::containers_of(engine, &plan.unit.project.name, &service.name).await?;
     let grace = Duration::from_millis(service.stop_grace_ms);
     for ListedContainer { container: ContainerRef { id, name }, state, .. } in own {
-        if matches!(state.as_str(), "created" | "exited" | "dead") {
+        if matches!(state.as_str(), "created" | "exited" | "dead") || stays(service, &id) {
             continue;
         }
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);

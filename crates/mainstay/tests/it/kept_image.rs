@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::lab::disk::Small;
 use crate::lab::process::{Run, Running, bounded};
 use crate::lab::proxy::{Mood, Proxy};
 use crate::lab::{Lab, docker, net};
-use crate::lab::disk::Small;
 
 /// It migrates the data, and goes bad while it is watched, but goes on answering.
 const BAD: &str = "2.0.0-unhealthy-after-5";

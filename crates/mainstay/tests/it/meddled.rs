@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use crate::kept::with_own_repository;
 use crate::killed::gate::{Gate, Line, When};
 use crate::lab::process::{Run, Running};
-use crate::lab::{Lab, docker, eventually, net};
+use crate::lab::{Lab, docker, engine, eventually, net};
 
 /// It migrates the data, and goes bad while it is watched, but goes on answering.
 const BAD: &str = "2.0.0-unhealthy-after-5";
@@ -88,6 +88,24 @@ fn an_old_image_that_somebody_pruned_is_pulled_again() {
     lab.assert_as_before(&before);
     let names = docker(&["image", "inspect", "--format", "{{.RepoTags}}", &image]);
     assert!(names.contains("mainstay/keep/") && names.contains(&format!("{own}:1.0.0")), "{names}");
+}
+
+/// Compose fails before it touches what runs: that is the way back itself, and never stops.
+#[test]
+fn a_new_image_that_somebody_pruned_leaves_the_old_container_running() {
+    let (lab, own) = with_own_image();
+    let before = lab.now();
+    let mut running = begin(&lab, "2.0.0");
+    running.until_started("take-baseline");
+    docker(&["rmi", "--force", &format!("{own}:2.0.0")]);
+    let own_tag = engine::kept_images(&lab.project);
+    let old = &before.containers[0].image;
+    for (tag, _) in own_tag.iter().filter(|(_, id)| id != old) {
+        docker(&["rmi", "--force", tag]);
+    }
+    let run = running.finish().expect(4);
+    assert_eq!(run.tier(), "never-started", "{run}");
+    lab.assert_untouched(&before);
 }
 
 #[test]
