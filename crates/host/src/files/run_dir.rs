@@ -3,6 +3,7 @@
 //! Invariant: nobody but the owner can read it (0700, files 0600), and what [`RunDir::write`] returned from
 //! is on the disk. What it does not do: decide when a run is old enough to be removed.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -10,6 +11,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::FileError;
 use super::replace::{read, sync_directory};
+
+/// How the name of a file begins that is still being written. No file of a run is called so, whatever the operator's
+/// files are called.
+const UNFINISHED: &str = ".writing-";
 
 /// `<state>/runs/<id>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,14 +69,23 @@ impl RunDir {
         if let Some(directory) = target.parent() {
             make_private(directory)?;
         }
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
+        let mut name = OsString::from(UNFINISHED);
+        name.push(target.file_name().unwrap_or_default());
         let temporary = target.with_file_name(name);
         let failed = |source| FileError::writing(&target, "keeping it for the run", source);
         let mut file = private_file(&temporary).map_err(failed)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
         fs::rename(&temporary, &target).map_err(failed)?;
         sync_directory(&target)
+    }
+
+    /// Removes what a process that was killed had not finished writing. Nobody else may be at work on the run.
+    ///
+    /// # Errors
+    /// Where a directory can't be read, or a file not be removed.
+    pub fn tidy(&self) -> Result<(), FileError> {
+        tidy(&self.path)
+            .map_err(|source| FileError::writing(&self.path, "removing what is unfinished", source))
     }
 
     /// Reads a file back.
@@ -89,6 +103,19 @@ impl RunDir {
         let path = self.path.join(inside);
         if is_inside(inside) { Ok(path) } else { Err(unreadable(&path, io::ErrorKind::InvalidInput.into())) }
     }
+}
+
+fn tidy(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let unfinished = entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
+        match entry.file_type()? {
+            kind if kind.is_dir() => tidy(&entry.path())?,
+            kind if kind.is_file() && unfinished => fs::remove_file(entry.path())?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn is_inside(path: &Path) -> bool {

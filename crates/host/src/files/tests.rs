@@ -175,6 +175,20 @@ fn the_directory_of_a_run_is_private_and_keeps_what_is_written() {
     assert!(RunDir::create(&state, "../7").is_err());
 }
 
+#[test]
+fn what_a_killed_process_had_not_finished_writing_goes_and_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let run = RunDir::create(place.path(), "7").unwrap();
+    run.write("configuration/0-notes.tmp", b"an operator's file may be called so").unwrap();
+    fs::write(run.path().join(".writing-begun"), "half").unwrap();
+    fs::write(run.path().join("configuration/.writing-1-.env"), "half").unwrap();
+    run.tidy().unwrap();
+    run.tidy().unwrap();
+    assert_eq!(fs::read_dir(run.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(run.path().join("configuration")).unwrap().count(), 1);
+    run.read("configuration/0-notes.tmp").unwrap();
+}
+
 /// The way back from an edit that had not taken effect: nothing is to be put back, and nothing stays.
 #[test]
 fn what_a_crash_left_can_be_tidied_up_alone() {

@@ -46,6 +46,8 @@ pub fn resume(app: &mut App, args: &ResumeArgs) -> Result<u8, Stop> {
         return Err(problem.into());
     }
     let directory = RunDir::open(app.state.path(), &id).map_err(Problem::from)?;
+    // The service may be down: that is no time to insist on an order of ours.
+    let _ = directory.tidy();
     app.show.plan(&plan, Some(&id), &[]);
     let (repositories, unreadable) = app.repositories_of_run(&plan.unit.project.directory, &directory)?;
     if let Some(problem) = unreadable {

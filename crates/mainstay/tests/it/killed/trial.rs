@@ -171,7 +171,11 @@ pub fn left(lab: &Lab, images: &[&str]) -> Vec<String> {
 fn is_left_over(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let in_locks = path.parent().is_some_and(|parent| parent.ends_with("locks"));
-    in_locks || name.ends_with(".tmp") || name.contains("-tmp-") || name.starts_with(".tmp")
+    in_locks
+        || name.ends_with(".tmp")
+        || name.starts_with(".writing-")
+        || name.contains("-tmp-")
+        || name.starts_with(".tmp")
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
