@@ -23,6 +23,7 @@ use crate::durable;
 use crate::error::{Result, VaultError};
 use crate::guard::{call, strictly};
 use crate::ids::{SnapshotId, tag_value};
+use crate::inspect::faults;
 use crate::manifest;
 use crate::open::unfinished_beside;
 use crate::parallel;
@@ -179,12 +180,15 @@ impl Vault {
         let repository = self.open_anew()?;
         let after = packs(&repository)?;
         self.read_back(after.difference(&before), meter)?;
-        // A pack that a killed backup left isn't in the index, and no error.
-        call(
-            "check the repository",
-            |line| line.contains("not referenced in index"),
-            || repository.check(CheckOptions::default())?.is_ok(),
-        )
+        // The library logs what it finds as well, and more.
+        let action = "check the repository";
+        let found = call(action, |_| true, || repository.check(CheckOptions::default()))?;
+        let faults = faults(&found);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(VaultError::Library { action, message: faults.join("; ") })
+        }
     }
 
     fn open_anew(&self) -> Result<Repository<OpenStatus>> {

@@ -116,6 +116,26 @@ fn what_interrupted_operations_left_is_removed_and_nothing_else() {
     place.vault.verify(&backup.id, &Unwatched).unwrap();
 }
 
+/// It is marked by one prune, and stays for a day; the index is written anew by the next ones.
+#[test]
+fn a_pack_that_a_killed_backup_left_is_no_fault_until_it_goes() {
+    let place = Place::new();
+    let kept = back_up(&place, "kept");
+    let left = place.state().join(format!("repository/data/01/{}", "0123456789abcdef".repeat(4)));
+    fs::write(&left, noise("left", 5_000)).unwrap();
+    for run in ["one", "two", "three"] {
+        fs::write(place.path("data/changing"), noise(run, 50_000)).unwrap();
+        let old = back_up(&place, run);
+        fs::write(place.path("data/changing"), noise("kept", 50_000)).unwrap();
+        back_up(&place, &format!("after {run}"));
+        prune(&place, &[&old], PruneOptions::default());
+    }
+    assert!(left.exists(), "it is not yet old enough");
+    prune(&place, &[], AT_ONCE);
+    assert!(!left.exists());
+    place.vault.verify(&kept.id, &Unwatched).unwrap();
+}
+
 /// Tries what isn't possible while somebody else is at work.
 struct Meanwhile<'a>(&'a Vault, &'a (dyn Fn(&Vault) + Sync));
 

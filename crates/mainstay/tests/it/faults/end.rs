@@ -18,7 +18,7 @@ pub fn judge(ground: &Ground<'_>, phase: Phase, run: Option<&Run>) -> String {
             assert_eq!(phase.version(), GOOD, "a bad version was kept: {said}");
             runs(ground, &[GOOD], &said);
         }
-        ("as-before" | "rolled-back" | "refused", fault) => {
+        ("as-before" | "rolled-back" | "refused" | "failed" | "interrupted", fault) => {
             runs(ground, &["1.0.0"], &said);
             if !fault.is_of_others() {
                 ground.lab.assert_as_before(&ground.before);
@@ -46,7 +46,7 @@ pub fn judge(ground: &Ground<'_>, phase: Phase, run: Option<&Run>) -> String {
 fn word(verdict: &str, run: Option<&Run>) -> String {
     match (verdict, run.and_then(|run| run.ended()["conclusion"]["tier"].as_str())) {
         ("done" | "done-with-warnings", _) => "kept",
-        ("as-before", _) => "as before",
+        ("as-before" | "failed" | "interrupted", _) => "as before",
         ("rolled-back", _) => "rolled back",
         ("needs-person", _) => "a person",
         (other, _) => other,

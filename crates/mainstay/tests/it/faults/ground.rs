@@ -234,13 +234,14 @@ impl<'a> Ground<'a> {
         if !self.lab.state().join("journal.db").exists() {
             return run;
         }
-        if Gate::at(&self.lab.state()).unfinished() == 0 {
+        let resumed = self.begin(&["resume"]).finish();
+        let gate = Gate::at(&self.lab.state());
+        assert_eq!(gate.unfinished(), 0, "{resumed}");
+        if resumed.stdout.contains("nothing to resume") {
             // A killed process may have come to its end before.
             let shown = || self.begin(&["show"]).finish();
-            return run.or_else(|| (Gate::at(&self.lab.state()).runs() > 0).then(shown));
+            return run.or_else(|| (gate.runs() > 0).then(shown));
         }
-        let resumed = self.begin(&["resume"]).finish();
-        assert_eq!(Gate::at(&self.lab.state()).unfinished(), 0, "{resumed}");
         Some(resumed)
     }
 
