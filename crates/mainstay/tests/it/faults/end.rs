@@ -57,7 +57,9 @@ fn word(verdict: &str, run: Option<&Run>) -> String {
 /// One of these versions answers, with the data. Where somebody took the service down, it is started as they would.
 fn runs(ground: &Ground<'_>, versions: &[&str], said: &str) {
     let lab = &ground.lab;
-    if ground.fault.is_of_others() {
+    // Somebody lets the tag mean a third version: whoever starts the project then gets that.
+    let moved = ground.fault == Fault::MoveTag && versions != ["1.0.0"];
+    if ground.fault.is_of_others() && !moved {
         let up = lab.compose(&["up", "-d"]);
         assert_eq!(up.code, Some(0), "{}\n{said}", up.stderr);
     }
@@ -68,7 +70,9 @@ fn runs(ground: &Ground<'_>, versions: &[&str], said: &str) {
     if version == GOOD {
         assert_eq!(lab.get("/schema").as_deref(), Ok("2"), "{said}");
     }
-    lab.compose_changes_nothing();
+    if !moved {
+        lab.compose_changes_nothing();
+    }
 }
 
 /// Nobody could say that a version works. Then the data from before is there as it was: in its place, or in a verified

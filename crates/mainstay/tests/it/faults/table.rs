@@ -17,8 +17,8 @@ const JOBS: usize = 4;
 
 type Cells = BTreeMap<(Fault, Phase), Result<String, String>>;
 
-/// Fills it, and fails where something was lost or a cell is empty.
-pub fn fill() {
+/// Fills it: the table with the totals, and whether nothing was lost and no cell is empty.
+pub fn fill() -> (String, bool) {
     let only = std::env::var("SOAK_ONLY").unwrap_or_default();
     let named =
         |fault: Fault, phase: Phase| fault.heading().contains(&only) || phase.heading().contains(&only);
@@ -51,12 +51,11 @@ pub fn fill() {
     for what in &lost {
         let _ = writeln!(report, "{}", what.chars().take(3_000).collect::<String>());
     }
-    println!("{report}{totals}");
+    let _ = writeln!(report, "{totals}");
     if let Ok(file) = std::env::var("SOAK_REPORT") {
-        std::fs::write(file, format!("{report}{totals}\n")).unwrap();
+        std::fs::write(file, &report).unwrap();
     }
-    assert!(lost.is_empty(), "{} cells lost something", lost.len());
-    assert_eq!(all, cells.len(), "cells are empty");
+    (report, lost.is_empty() && all == cells.len())
 }
 
 fn written(faults: &[Fault], cells: &Cells) -> String {
