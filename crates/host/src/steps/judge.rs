@@ -22,6 +22,7 @@ use crate::compose::Compose;
 use crate::discover::{CONFIG_HASH, ListedContainer};
 use crate::engine::Engine;
 use crate::functional::{self, Asking};
+use crate::images;
 use crate::watch::meter::Pace;
 use crate::watch::{self, End, Setup, Subject};
 
@@ -58,7 +59,7 @@ impl Host {
         let observations = seen.remarks;
         let startup_ms = now().since(begun);
         let downtime_ms = self.downtime();
-        self.runtime.block_on(settled(&self.engine, plan, context));
+        self.warn_of_drift(context);
         Ok(Fact::Verified { startup_ms, downtime_ms, observations })
     }
 
@@ -88,6 +89,7 @@ impl Host {
         };
         let new = seen.warnings.into_iter().filter(|finding| !self.warned.contains(&finding.message));
         new.for_each(|finding| context.observe(finding));
+        self.warn_of_drift(context);
         Ok(Fact::Watched {
             watched_ms,
             cut_short,
@@ -206,6 +208,16 @@ impl Host {
         Ok(listed.into_iter().map(subject).collect())
     }
 
+    /// The operator's next plain `up -d` must change nothing; anything else is said, once.
+    fn warn_of_drift(&mut self, context: &mut Context<'_>) {
+        for finding in self.runtime.block_on(drift(&self.engine, context.plan)) {
+            if !self.warned.contains(&finding.message) {
+                self.warned.push(finding.message.clone());
+                context.observe(finding);
+            }
+        }
+    }
+
     fn downtime(&self) -> Option<u64> {
         let meter = self.meter.as_ref()?;
         self.runtime.block_on(meter.next_good(METER_LIMIT));
@@ -218,25 +230,35 @@ fn interrupted() -> Box<Failure> {
     Box::new(Failure::new(problem, Cause::Interrupted))
 }
 
-/// The operator's next plain `up -d` must change nothing: the hashes that Compose expects are those that the
-/// containers carry. Anything else is reported.
-async fn settled(engine: &Engine, plan: &Plan, context: &mut Context<'_>) {
+/// Why Compose would create containers again: they don't carry the hash that it expects, or the name of their image means
+/// another one by now.
+async fn drift(engine: &Engine, plan: &Plan) -> Vec<Finding> {
     let compose = Compose::for_project(&plan.unit.project).on_host(engine.host_for_children());
     let (hashes, listed) = tokio::join!(compose.config_hashes(), present(engine, plan));
-    let (Ok(hashes), Ok(listed)) = (hashes, listed) else { return };
-    for (service, container) in listed {
-        let id = &container.container.id;
-        let answer = engine.call("inspect a container", engine.docker().inspect_container(id, None)).await;
-        let labels = answer.ok().and_then(|a| a.config?.labels).unwrap_or_default();
-        if let (Some(has), Some(wants)) = (labels.get(CONFIG_HASH), hashes.get(&service))
-            && has != wants
-        {
-            let message = format!("the next `up -d` would create {} again", container.container.name);
-            context.observe(
-                Finding::new("drift", Severity::Warning, message)
-                    .evidence(format!("Compose expects configuration {wants}, the container has {has}"))
-                    .advice("see what differs: `docker compose config`"),
-            );
+    let (Ok(hashes), Ok(listed)) = (hashes, listed) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for (service, ListedContainer { container, image_id, .. }) in listed {
+        let answer =
+            engine.call("inspect a container", engine.docker().inspect_container(&container.id, None));
+        let config = answer.await.ok().and_then(|answer| answer.config).unwrap_or_default();
+        let again = |evidence: String, advice: &str| {
+            let message = format!("the next `up -d` would create {} again", container.name);
+            Finding::new("drift", Severity::Warning, message).evidence(evidence).advice(advice)
+        };
+        let has = config.labels.as_ref().and_then(|labels| labels.get(CONFIG_HASH));
+        let image = config.image.unwrap_or_default();
+        let meant = images::inspect(engine.docker(), &image).await.ok().map(|found| found.id);
+        match (has, hashes.get(&service), meant) {
+            (Some(has), Some(wants), _) if has != wants => findings.push(again(
+                format!("Compose expects configuration {wants}, the container has {has}"),
+                "see what differs: `docker compose config`",
+            )),
+            (_, _, Some(meant)) if meant != image_id => findings.push(again(
+                format!("{image} means {meant} now, the container has {image_id}"),
+                "somebody moved the tag meanwhile: `mainstay update` takes the version that it means now",
+            )),
+            _ => {}
         }
     }
+    findings
 }

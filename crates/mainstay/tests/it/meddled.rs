@@ -212,3 +212,20 @@ fn a_tag_that_the_pull_moved_is_put_back_where_the_update_goes_no_further() {
     assert_eq!(id(), old);
     lab.assert_old_version(&before);
 }
+
+/// What was verified stays, and that the next `up -d` would replace it is said.
+#[test]
+fn a_tag_that_somebody_moves_in_the_watch_is_a_warning() {
+    let (lab, repository) = with_own_repository();
+    net::publish(&repository, "stable", "2.0.0");
+    let args = lab.update_args("app", "stable", &["--watch", "6s"]);
+    let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    running.until_started("watch");
+    net::publish(&repository, "stable", "1.1.0");
+    docker(&["pull", "--quiet", &format!("127.0.0.1:5000/{repository}:stable")]);
+    let run = running.finish().expect(3);
+    let drift = run.findings().into_iter().filter(|f| f["check"] == "drift").collect::<Vec<_>>();
+    assert_eq!(drift.len(), 1, "{run}");
+    assert!(drift[0]["evidence"].to_string().contains("means sha256:"), "{run}");
+    assert_eq!(lab.version(), "2.0.0");
+}
