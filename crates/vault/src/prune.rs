@@ -96,6 +96,16 @@ impl Vault {
         })
     }
 
+    /// Removes files that interrupted operations left half written, and nothing else: it costs a look into each directory.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Locked`] or [`VaultError::InUse`] if anybody else is at work: nothing was done then.
+    pub fn tidy(&self) -> Result<u64> {
+        let _held = self.lock_alone()?;
+        if self.location().path().is_some() { self.remove_leftovers() } else { Ok(0) }
+    }
+
     /// When the last prune ended; `None` if there was none.
     #[must_use]
     pub fn last_prune(&self) -> Option<SystemTime> {

@@ -179,6 +179,9 @@ fn tidy(
                 }
                 Err(error) => return Err(vault_problem("old backups could not be removed", &error)),
             }
+        } else {
+            // What a killed process left would else stay until something is old enough to go. What can't go yet goes then.
+            let _ = vault.tidy();
         }
     }
     remove_runs(app, engine, journal, &judgement.runs)?;

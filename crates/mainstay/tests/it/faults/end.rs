@@ -57,6 +57,10 @@ fn word(verdict: &str, run: Option<&Run>) -> String {
 /// One of these versions answers, with the data. Where somebody took the service down, it is started as they would.
 fn runs(ground: &Ground<'_>, versions: &[&str], said: &str) {
     let lab = &ground.lab;
+    // What an engine that died doesn't start again, before or after the command looks at it, is started by its operator.
+    if ground.fault == Fault::EngineDies {
+        lab.compose(&["start"]);
+    }
     // Somebody lets the tag mean a third version: whoever starts the project then gets that.
     let moved = ground.fault == Fault::MoveTag && versions != ["1.0.0"];
     if ground.fault.is_of_others() && !moved {

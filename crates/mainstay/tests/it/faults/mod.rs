@@ -17,6 +17,8 @@ mod table;
 pub use fault::Fault;
 pub use phase::Phase;
 
+use std::io::Write as _;
+
 use ground::Ground;
 
 use crate::killed::soak::attempt;
@@ -31,13 +33,17 @@ fn cell(fault: Fault, phase: Phase) -> (String, String) {
 fn row(fault: Fault, phases: &[Phase], mut seen: impl FnMut(Phase, Result<String, String>)) {
     let mut engine = ground::own_engine(fault);
     for phase in phases {
-        let tried = attempt(|| Ground::on(fault, engine.as_mut()).suffer(*phase).0);
+        let tried = attempt(|| Ground::on(fault, engine.as_mut()).suffer(*phase));
         if tried.is_err() && engine.is_some() {
             // Nobody knows what it looks like now.
             drop(engine.take());
             engine = ground::own_engine(fault);
         }
-        seen(*phase, tried);
+        // Why is worth a look, though it may be right.
+        if let Some((_, said)) = tried.as_ref().ok().filter(|(end, _)| end == "a person") {
+            let _ = writeln!(std::io::stderr(), "{fault:?} in {phase:?}: {said}");
+        }
+        seen(*phase, tried.map(|(end, _)| end));
     }
 }
 
