@@ -27,6 +27,13 @@ pub fn now() -> Timestamp {
     wall.plus(elapsed_ms(*began))
 }
 
+/// The earlier one of this process's time and the wall clock's, for whoever removes what is old: a clock that was ahead when the
+/// process began, or is now, removes nothing.
+#[must_use]
+pub fn now_at_the_earliest() -> Timestamp {
+    now().min(wall())
+}
+
 /// What the wall clock shows, which may be anything.
 fn wall() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())

@@ -93,7 +93,7 @@ impl World {
             Step::EditFiles => self.edit_files(moves),
             Step::TakeBaseline => self.measure(),
             Step::CreateContainers => self.create_containers(act, moves),
-            Step::RecreateOld => self.recreate_old(moves),
+            Step::RecreateOld => self.recreate_old(act, moves),
             Step::StartNew | Step::StartOld => self.start(act, moves),
             Step::VerifyNew | Step::VerifyOld | Step::Watch => self.look_at_version(act, moves),
             Step::ConfirmWayBack => self.confirm_way_back(moves),
@@ -288,9 +288,10 @@ impl World {
         self.new.is_some_and(|c| c.ever_ran && !c.planned) || self.containers().next().is_none()
     }
 
-    fn recreate_old(&mut self, moves: &mut Moves) -> Done {
-        let ran_meanwhile = self.care.asks_what_ran && self.may_have_run();
+    fn recreate_old(&mut self, act: Act<'_>, moves: &mut Moves) -> Done {
         self.restore_tag(moves)?; // somebody may have pruned the image since
+        let never = matches!(act.state.turned_back(), Some((Tier::NeverStarted, _)));
+        let ran_meanwhile = self.care.asks_what_ran && self.may_have_run(never);
         self.create(Version::Old, moves)?;
         Ok(Fact::Created { containers: Vec::new(), ran_meanwhile })
     }

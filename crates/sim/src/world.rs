@@ -368,8 +368,9 @@ impl World {
 
     /// Whether something may have run since the last note: it did, or it is gone and can't tell. That is kept, or what
     /// is there is noted: whoever asks is about to remove it.
-    pub(crate) fn may_have_run(&mut self) -> bool {
-        let doubt = self.noted_gone || self.containers().any(|c| c.ran_since);
+    /// Where nothing new ever ran, starts of the old container are none.
+    pub(crate) fn may_have_run(&mut self, never: bool) -> bool {
+        let doubt = self.noted_gone || self.containers().any(|c| c.ran_since && !(never && c.planned));
         self.note();
         self.noted_gone = doubt;
         doubt

@@ -73,13 +73,16 @@ pub async fn load_copy(docker: &Docker, image_id: &str, copies: &ImageCopies) ->
         Err(Flaw::Damaged(why)) => return Err(damaged(&path).because(why)),
     }
     file.rewind().map_err(|error| damaged(&path).because(error))?;
-    import(docker, file).await.map_err(|problem| match problem {
-        Refusal::Engine(problem) => problem,
-        Refusal::Words(words) => damaged(&path).because(words),
-    })?;
-    match inspect::find(docker, image_id).await? {
-        Some(_) => Ok(true),
-        None => Err(damaged(&path).because("the engine made another image of it")),
+    let refused = match import(docker, file).await {
+        Ok(()) => None,
+        Err(Refusal::Engine(problem)) => return Err(problem),
+        Err(Refusal::Words(words)) => Some(words),
+    };
+    // An engine that is about to go away may say anything: it is asked once more before the file is blamed.
+    match (inspect::find(docker, image_id).await?, refused) {
+        (Some(_), _) => Ok(true),
+        (None, Some(words)) => Err(damaged(&path).because(words)),
+        (None, None) => Err(damaged(&path).because("the engine made another image of it")),
     }
 }
 

@@ -53,8 +53,8 @@ impl Host {
     /// data was looked at is asked before, for what is removed can't tell any more.
     pub(super) fn recreate_old(&mut self, context: &mut Context<'_>) -> Done {
         files_are(&context.plan.edits, |edit, found| *found == edit.before).map_err(engine_step)?;
-        let ran_meanwhile = self.may_have_run(context.plan).map_err(engine_step)?;
-        self.restore_tag(context)?; // somebody may have pruned the image since
+        self.restore_tag(context)?; // somebody may have pruned the image since, and a pull takes its time
+        let ran_meanwhile = self.may_have_run(context).map_err(engine_step)?;
         let create = create(&self.engine, context.plan, self.run.path());
         let containers = self.runtime.block_on(create).map_err(engine_step)?;
         has_images(context.plan, &containers, |service| service.from.id.clone()).map_err(engine_step)?;
@@ -81,22 +81,20 @@ impl Host {
         if !matches!(context.plan.kind, Kind::Update) {
             self.measure(context.plan);
         }
-        let plan = context.plan;
-        let stays = |service: &ServicePlan, id: &str| {
-            never_replaced(context) && service.containers.iter().any(|c| c.id == id)
-        };
-        self.let_nothing_run_but(plan, &stays).map(|()| Fact::Nothing)
+        let untouched = self.runtime.block_on(never_replaced(&self.engine, context)).map_err(engine_step)?;
+        self.let_nothing_run_but(context.plan, untouched).map(|()| Fact::Nothing)
     }
 
     /// Stops what runs, in reverse start order. What was stopped may run again after a restart of the engine, by
     /// its restart policy, or because somebody started it: so whatever needs the service to stand still asks again.
     pub(super) fn let_nothing_run(&self, plan: &Plan) -> Result<(), Box<Failure>> {
-        self.let_nothing_run_but(plan, &|_, _| false)
+        self.let_nothing_run_but(plan, false)
     }
 
-    fn let_nothing_run_but(&self, plan: &Plan, stays: Stays<'_>) -> Result<(), Box<Failure>> {
+    /// The same, where containers of the plan may run on.
+    fn let_nothing_run_but(&self, plan: &Plan, planned_stay: bool) -> Result<(), Box<Failure>> {
         for service in plan.unit.services.iter().rev() {
-            self.runtime.block_on(stop(&self.engine, plan, service, stays)).map_err(engine_step)?;
+            self.runtime.block_on(stop(&self.engine, plan, service, planned_stay)).map_err(engine_step)?;
         }
         Ok(())
     }
@@ -238,20 +236,29 @@ async fn start(engine: &Engine, plan: &Plan, service: &ServicePlan) -> Result<()
     Ok(())
 }
 
-/// Where nothing of a new version ever ran, no data is moved: a container that Compose did not come to replace, for want
-/// of room or of the image, is the way back itself and runs on.
-fn never_replaced(context: &Context<'_>) -> bool {
-    matches!(context.state.turned_back(), Some((Tier::NeverStarted, _)))
+/// Where nothing of a new version ever ran, no data is moved: a unit of which Compose did not come to replace any container, for
+/// want of room or of the image, is the way back itself and runs on. One that lost a part of it is started anew, in order.
+async fn never_replaced(engine: &Engine, context: &Context<'_>) -> Result<bool, Problem> {
+    if !matches!(context.state.turned_back(), Some((Tier::NeverStarted, _))) {
+        return Ok(false);
+    }
+    let there = present(engine, context.plan).await?;
+    let is_there = |id: &str| there.iter().any(|(_, listed)| listed.container.id == id);
+    Ok(context.plan.unit.services.iter().flat_map(|s| &s.containers).all(|c| is_there(&c.id)))
 }
 
-/// Whether a container of a service, by its id, is left running.
-type Stays<'a> = &'a dyn Fn(&ServicePlan, &str) -> bool;
-
-async fn stop(engine: &Engine, plan: &Plan, service: &ServicePlan, stays: Stays<'_>) -> Result<(), Problem> {
+async fn stop(
+    engine: &Engine,
+    plan: &Plan,
+    service: &ServicePlan,
+    planned_stay: bool,
+) -> Result<(), Problem> {
     let own = discover::containers_of(engine, &plan.unit.project.name, &service.name).await?;
     let grace = Duration::from_millis(service.stop_grace_ms);
     for ListedContainer { container: ContainerRef { id, name }, state, .. } in own {
-        if matches!(state.as_str(), "created" | "exited" | "dead") || stays(service, &id) {
+        let planned = service.containers.iter().any(|c| c.id == id);
+        let stays = planned_stay && planned && state == "running";
+        if stays || matches!(state.as_str(), "created" | "exited" | "dead") {
             continue;
         }
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);

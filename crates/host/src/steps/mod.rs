@@ -38,7 +38,7 @@ use crate::functional::Operator;
 use crate::watch::meter::Meter;
 use crate::watch::sampling::Sampling;
 
-pub use crate::clock::now;
+pub use crate::clock::{now, now_at_the_earliest};
 pub use document::backup_info;
 pub use rate::Rate;
 pub use trouble::{engine_step, vault_problem};

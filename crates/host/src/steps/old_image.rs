@@ -54,7 +54,7 @@ impl Host {
                 self.pull_old_image(service, id, missing).map_err(|problem| problem.advise(advice))?;
             }
             // It is waited for, and asked again.
-            Err(problem) if problem.code == "engine-unreachable" => return Err(problem),
+            Err(problem) if away(&problem) => return Err(problem),
             Err(unusable) => match self.pull_old_image(service, id, missing.clone()) {
                 Ok(()) => context.observe(pulled_instead(service, &unusable)),
                 Err(problem) if away(&problem) => return Err(problem),

@@ -7,6 +7,7 @@
 use mainstay_core::event::Fact;
 use mainstay_core::plan::{FileEdit, Plan};
 use mainstay_core::problem::Problem;
+use mainstay_core::verdict::Tier;
 use mainstay_runner::Context;
 
 use super::containers::present;
@@ -47,11 +48,20 @@ impl Host {
 
     /// Whether something may have run since the note was taken. Whoever asks is about to remove containers, and may
     /// have to ask again after it was cut off: so the doubt is noted, or what is there now.
-    pub(super) fn may_have_run(&mut self, plan: &Plan) -> Result<bool, Problem> {
+    pub(super) fn may_have_run(&mut self, context: &Context<'_>) -> Result<bool, Problem> {
+        let plan = context.plan;
         let now = self.runtime.block_on(starts(&self.engine, plan))?;
+        // Where nothing new ever ran, the old version on its own data is no doubt, however often it is started.
+        let never = matches!(context.state.turned_back(), Some((Tier::NeverStarted, _)));
+        let planned = |id: &str| plan.unit.services.iter().flat_map(|s| &s.containers).any(|c| c.id == id);
+        let old = |start: &Start| never && planned(&start.id) && now.iter().any(|n| n.id == start.id);
         let written = || self.run.read(NOTE).ok().and_then(|note| String::from_utf8(note).ok());
         let noted = self.starts.clone().or_else(written).unwrap_or_default();
-        let doubt = noted_in(&noted).is_none_or(|noted| in_doubt(&noted, &now));
+        let doubt = noted_in(&noted).is_none_or(|noted| {
+            let all_but_old =
+                |starts: &[Start]| starts.iter().filter(|s| !old(s)).cloned().collect::<Vec<_>>();
+            in_doubt(&all_but_old(&noted), &all_but_old(&now))
+        });
         self.note(if doubt { String::new() } else { note(&now) });
         Ok(doubt)
     }
@@ -59,7 +69,10 @@ impl Host {
     /// A full disk must not close the way back: this process knows it all the same, and what another one finds is an
     /// older note or none, which leaves more doubt and never less.
     fn note(&mut self, text: String) {
-        let _ = self.run.write(NOTE, text.as_bytes());
+        if self.run.write(NOTE, text.as_bytes()).is_err() && text.is_empty() {
+            // That needs no room, and no note is a doubt, too.
+            let _ = std::fs::remove_file(self.run.path().join(NOTE));
+        }
         self.starts = Some(text);
     }
 }

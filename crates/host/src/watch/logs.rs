@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::{Setup, Subject};
-use crate::clock::on_the_wall;
+use crate::clock::{now, on_the_wall};
 use crate::engine::Engine;
 
 /// A log that ended (the container did) is followed again after this long.
@@ -38,7 +38,9 @@ async fn follow(engine: Engine, subject: Subject, since: Timestamp, sender: Send
     let mut last = String::new();
     loop {
         let mut again = !last.is_empty();
-        let options = options().follow(true).since(since).timestamps(true).build();
+        // A clock that was set back since would have the engine leave out everything until then.
+        let present = i32::try_from(on_the_wall(now()).0.div_euclid(1000)).unwrap_or(since);
+        let options = options().follow(true).since(since.min(present)).timestamps(true).build();
         let mut stream = std::pin::pin!(engine.docker().logs(&subject.container.id, Some(options)));
         while let Some(Ok(piece)) = stream.next().await {
             for (time, line) in stamped(&piece) {

@@ -15,7 +15,7 @@ use mainstay_core::verdict::Conclusion;
 use mainstay_host::engine::Engine;
 use mainstay_host::files::{ImageCopies, RunDir};
 use mainstay_host::images;
-use mainstay_host::steps::{now, vault_problem};
+use mainstay_host::steps::{now_at_the_earliest, vault_problem};
 use mainstay_runner::{Journal, RunSummary};
 use mainstay_vault::{Judged, Listed, PruneOptions, Retention, SnapshotId, Vault, VaultError};
 
@@ -75,7 +75,7 @@ pub fn judge(listed: &[Listed], journal: &Journal, scope: &Scope) -> Result<Judg
     for ((project, service), retention) in &rules.0 {
         let own = |s: &&Listed| s.tags.project == *project && s.tags.service == *service;
         let own: Vec<Listed> = listed.iter().filter(own).cloned().collect();
-        backups.extend(retention.judge(&own, now().0, &protected));
+        backups.extend(retention.judge(&own, now_at_the_earliest().0, &protected));
     }
     backups.sort_by_key(|judged| std::cmp::Reverse(judged.snapshot.time));
     let goes: HashSet<&SnapshotId> =
@@ -84,7 +84,7 @@ pub fn judge(listed: &[Listed], journal: &Journal, scope: &Scope) -> Result<Judg
     let staying: HashSet<String> = needed.runs.into_iter().chain(stay).collect();
     let in_scope: Vec<RunSummary> =
         runs.into_iter().filter(|run| scope.holds(&run.project, &run.service)).collect();
-    let runs = keeping::leaving(&in_scope, &staying, |run| rules.of(run), now());
+    let runs = keeping::leaving(&in_scope, &staying, |run| rules.of(run), now_at_the_earliest());
     let runs = runs.into_iter().cloned().collect();
     Ok(Judgement { backups, runs })
 }

@@ -15,24 +15,29 @@ const HEADING: [&str; 8] = ["Snapshot", "When", "Service", "Mount", "Kind", "Siz
 
 /// Prunes by hand.
 pub fn prune(app: &mut App, args: &PruneArgs) -> Result<u8, Stop> {
-    let Some(vault) = app.vault(None)? else {
+    // Runs of services without data have images that are kept, and no repository.
+    let vault = app.vault(None)?;
+    if vault.is_none() && app.state.existing_journal()?.is_none() {
         app.show.say("There are no backups yet.");
         return Ok(DONE);
-    };
+    }
     let scope = args.service.clone().map_or(Scope::All, Scope::Service);
     if args.dry_run {
-        show(app, &judge(app, &vault, &scope)?.backups);
+        show(app, &judge(app, vault.as_ref(), &scope)?.backups);
         return Ok(DONE);
     }
     let engine = app.engine()?;
     // No run may begin, and come to need something, between the judgement and the removal.
     let _lock = app.lock(&engine, "prune")?;
-    let judgement = judge(app, &vault, &scope)?;
+    let judgement = judge(app, vault.as_ref(), &scope)?;
     show(app, &judgement.backups);
     let watch = Watch(app.interrupt.clone());
-    let pruned = vault
-        .forget_and_prune(&judgement.forget(), &PruneOptions::default(), &watch)
-        .map_err(|e| vault_problem("old backups could not be removed", &e))?;
+    let pruned = match &vault {
+        Some(vault) => vault
+            .forget_and_prune(&judgement.forget(), &PruneOptions::default(), &watch)
+            .map_err(|e| vault_problem("old backups could not be removed", &e))?,
+        None => Pruned::default(),
+    };
     let removed = match app.state.existing_journal()? {
         Some(journal) => {
             let removed = housekeeping::remove_runs(app, &engine, &journal, &judgement.runs)?;
@@ -46,8 +51,9 @@ pub fn prune(app: &mut App, args: &PruneArgs) -> Result<u8, Stop> {
     Ok(DONE)
 }
 
-fn judge(app: &App, vault: &Vault, scope: &Scope) -> Result<housekeeping::Judgement, Problem> {
-    let listed = vault.snapshots().map_err(|e| vault_problem("the backups can't be listed", &e))?;
+fn judge(app: &App, vault: Option<&Vault>, scope: &Scope) -> Result<housekeeping::Judgement, Problem> {
+    let listed = vault.map_or_else(|| Ok(Vec::new()), Vault::snapshots);
+    let listed = listed.map_err(|e| vault_problem("the backups can't be listed", &e))?;
     let journal = app.state.existing_journal()?.ok_or_else(|| {
         Problem::new("journal-failed", format!("there is no journal in {}", app.state.path().display()))
             .because("without it nobody knows which backups a way back needs, so none is removed")

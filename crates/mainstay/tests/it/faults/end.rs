@@ -13,13 +13,13 @@ pub fn judge(ground: &Ground<'_>, phase: Phase, run: Option<&Run>) -> String {
     let said = run.map(ToString::to_string).unwrap_or_default();
     match (verdict.as_str(), ground.fault) {
         ("needs-person", _) => person(ground, run.unwrap()),
-        ("done" | "done-with-warnings", Fault::MoveTag) => runs(ground, &[GOOD, "1.1.0"], &said),
+        ("done" | "done-with-warnings", Fault::MoveTag) => runs(ground, phase, &[GOOD, "1.1.0"], &said),
         ("done" | "done-with-warnings", _) => {
             assert_eq!(phase.version(), GOOD, "a bad version was kept: {said}");
-            runs(ground, &[GOOD], &said);
+            runs(ground, phase, &[GOOD], &said);
         }
         ("as-before" | "rolled-back" | "refused" | "failed" | "interrupted", fault) => {
-            runs(ground, &["1.0.0"], &said);
+            runs(ground, phase, &["1.0.0"], &said);
             if !fault.is_of_others() {
                 ground.lab.assert_as_before(&ground.before);
             }
@@ -33,7 +33,7 @@ pub fn judge(ground: &Ground<'_>, phase: Phase, run: Option<&Run>) -> String {
             "an edit of somebody else is gone: {text}\n{said}"
         );
     }
-    if ground.fault == Fault::WriteData && verdict != "needs-person" {
+    if ground.fault == Fault::WriteData {
         let there = ground.data().join("written-by-somebody").exists();
         assert!(there || kept(ground, "written-by-somebody"), "data of somebody else is gone: {said}");
     }
@@ -55,18 +55,17 @@ fn word(verdict: &str, run: Option<&Run>) -> String {
 }
 
 /// One of these versions answers, with the data. Where somebody took the service down, it is started as they would.
-fn runs(ground: &Ground<'_>, versions: &[&str], said: &str) {
+fn runs(ground: &Ground<'_>, phase: Phase, versions: &[&str], said: &str) {
     let lab = &ground.lab;
-    // What an engine that died doesn't start again, before or after the command looks at it, is started by its operator.
-    if ground.fault == Fault::EngineDies {
-        lab.compose(&["start"]);
-    }
-    // Somebody lets the tag mean a third version: whoever starts the project then gets that.
-    let moved = ground.fault == Fault::MoveTag;
-    if ground.fault.is_of_others() && !moved {
+    // What somebody took down is started as they would; and what an engine that died doesn't start again before or after
+    // the command looks at it.
+    let unseen = ground.fault == Fault::EngineDies && matches!(phase, Phase::Validate | Phase::Document);
+    if unseen || matches!(ground.fault, Fault::Down | Fault::Stop | Fault::Remove) {
         let up = lab.compose(&["up", "-d"]);
         assert_eq!(up.code, Some(0), "{}\n{said}", up.stderr);
     }
+    // Somebody lets the tag mean a third version: whoever starts the project then gets that.
+    let moved = ground.fault == Fault::MoveTag;
     let version = lab.version();
     assert!(versions.contains(&version.as_str()), "{version} runs: {said}");
     let records = lab.get("/records").unwrap();
@@ -80,7 +79,7 @@ fn runs(ground: &Ground<'_>, versions: &[&str], said: &str) {
 }
 
 /// Nobody could say that a version works. Then the data from before is there as it was: in its place, or in a verified
-/// backup of this run; and what was written since is in its place, or in the safety snapshot.
+/// backup of this run.
 fn person(ground: &Ground<'_>, run: &Run) {
     let advice = &run.ended()["conclusion"]["then"]["problem"]["advice"];
     let said = !advice.as_array().is_none_or(Vec::is_empty)

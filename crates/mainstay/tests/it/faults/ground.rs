@@ -42,6 +42,8 @@ const VOLUMES: &str = "volumes: {data: {}}\n";
 
 /// The project, and what stands between it and the command.
 pub struct Ground<'a> {
+    // Before the disk that it fills.
+    filler: Option<Filler>,
     /// The project, in its old version.
     pub lab: Lab,
     /// What it was like.
@@ -54,7 +56,6 @@ pub struct Ground<'a> {
     registry: Option<Proxy>,
     clock: Option<Clock>,
     own_engine: Option<&'a mut OwnEngine>,
-    filler: Option<Filler>,
 }
 
 /// The engine that a fault needs for itself.

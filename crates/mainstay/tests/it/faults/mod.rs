@@ -31,13 +31,17 @@ fn cell(fault: Fault, phase: Phase) -> (String, String) {
 
 /// Phases of one fault, on one engine where it needs its own.
 fn row(fault: Fault, phases: &[Phase], mut seen: impl FnMut(Phase, Result<String, String>)) {
-    let mut engine = ground::own_engine(fault);
+    let mut engine = None;
     for phase in phases {
-        let tried = attempt(|| Ground::on(fault, engine.as_mut()).suffer(*phase));
-        if tried.is_err() && engine.is_some() {
+        let tried = attempt(|| {
+            if engine.is_none() {
+                engine = ground::own_engine(fault);
+            }
+            Ground::on(fault, engine.as_mut()).suffer(*phase)
+        });
+        if tried.is_err() {
             // Nobody knows what it looks like now.
-            drop(engine.take());
-            engine = ground::own_engine(fault);
+            engine = None;
         }
         // Why is worth a look, though it may be right.
         if let Some((_, said)) = tried.as_ref().ok().filter(|(end, _)| end == "a person") {

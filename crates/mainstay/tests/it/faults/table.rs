@@ -11,9 +11,10 @@ use serde_json::json;
 use super::fault::{self, Fault};
 use super::phase::{self, Phase};
 use super::row;
+use crate::killed::soak::number;
 
-/// How many rows are tried at once: they mostly wait.
-const JOBS: usize = 4;
+/// How many rows are tried at once, unless `SOAK_JOBS` says otherwise: they mostly wait.
+const JOBS: u64 = 4;
 
 type Cells = BTreeMap<(Fault, Phase), Result<String, String>>;
 
@@ -27,7 +28,7 @@ pub fn fill() -> (String, bool) {
     let faults: Vec<Fault> = fault::ALL.iter().copied().filter(|fault| !phases(*fault).is_empty()).collect();
     let (next, cells) = (AtomicUsize::new(0), Mutex::new(Cells::new()));
     std::thread::scope(|scope| {
-        for _ in 0..JOBS {
+        for _ in 0..number("SOAK_JOBS").unwrap_or(JOBS) {
             scope.spawn(|| {
                 while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
                     row(*fault, &phases(*fault), |phase, seen| {

@@ -96,7 +96,13 @@ impl OwnEngine {
     pub fn end(&mut self, signal: Signal) {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = kill_process(Pid::from_child(&daemon), signal);
-            daemon.wait().unwrap();
+            let until = Instant::now() + PATIENCE;
+            while daemon.try_wait().unwrap().is_none() {
+                if Instant::now() > until {
+                    let _ = daemon.kill();
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 }
