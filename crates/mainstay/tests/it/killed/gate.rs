@@ -55,11 +55,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The journal has to be there.
+    /// The journal's file has to be there; who makes it has made its tables a moment later.
     pub fn at(state: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let db = Connection::open_with_flags(state.join("journal.db"), flags).unwrap();
         db.busy_timeout(Duration::ZERO).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while !db.table_exists(None, "entry").unwrap_or(false) {
+            assert!(Instant::now() < until, "there is no journal in {}", state.display());
+            std::thread::sleep(LOOK);
+        }
         Self { db }
     }
 
