@@ -100,8 +100,15 @@ impl Gate {
     }
 
     fn number(&self, sql: &str) -> u64 {
-        let number: i64 = self.db.query_row(sql, [], |row| row.get(0)).unwrap();
-        number.try_into().unwrap()
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.db.query_row(sql, [], |row| row.get::<_, i64>(0)) {
+                Ok(number) => return number.try_into().unwrap(),
+                // Who opens a journal has it for a moment.
+                Err(error) => assert!(Instant::now() < until, "{sql}: {error}"),
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn hold(&self) {
