@@ -1,6 +1,6 @@
 //! An engine of a test's own, beside the one that all use: to be restarted, to die, and to have a full disk.
 //!
-//! It has a directory, a socket and a pool of addresses of its own, and leaves the packet filter to the other one. Threads
+//! It has a directory, a socket and a bridge of its own, and leaves the packet filter to the other one. Threads
 //! that shall use it say so. It and everything that it has started end with the value.
 
 use std::path::{Path, PathBuf};
@@ -37,9 +37,24 @@ impl OwnEngine {
         std::fs::create_dir(&data).unwrap();
         let disk = Disk::of(&data, DISK);
         let mut own = Self { _disk: disk, directory, number, live_restore, daemon: None };
+        own.make_bridge();
         own.begin();
         engine::have_this_thread_use(Some(&own.socket()));
         own
+    }
+
+    /// A bridge of its own: an engine that is to have none removes `docker0`, which is that of the other one. So does one that
+    /// is started again and was given pools of addresses; it finds out by itself which are taken.
+    fn bridge(&self) -> String {
+        format!("own-engine-{}", self.number)
+    }
+
+    fn make_bridge(&self) {
+        let (bridge, address) = (self.bridge(), format!("10.{}.255.1/24", 214 + self.number));
+        // One that an ended test has left does as well.
+        let _ = ip(&["link", "add", "name", &bridge, "type", "bridge"]);
+        let _ = ip(&["addr", "add", &address, "dev", &bridge]);
+        assert_eq!(ip(&["link", "set", &bridge, "up"]), Some(0), "{bridge}");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -66,8 +81,7 @@ impl OwnEngine {
         daemon.arg("--host").arg(format!("unix://{}", self.socket().display()));
         daemon.arg("--data-root").arg(self.data()).arg("--exec-root").arg(self.path("exec"));
         daemon.arg("--pidfile").arg(self.path("pid"));
-        daemon.args(["--bridge", "none", "--iptables=false", "--ip6tables=false"]);
-        daemon.arg("--default-address-pool").arg(format!("base=10.{}.0.0/16,size=24", 214 + self.number));
+        daemon.arg("--bridge").arg(self.bridge()).args(["--iptables=false", "--ip6tables=false"]);
         if self.live_restore {
             daemon.arg("--live-restore");
         }
@@ -116,7 +130,15 @@ impl Drop for OwnEngine {
             let _ = kill_process(pid, Signal::KILL);
         }
         unmount_below(self.directory.path());
+        let _ = ip(&["link", "del", &self.bridge()]);
     }
+}
+
+/// `ip`, and its exit status.
+fn ip(args: &[&str]) -> Option<i32> {
+    let mut command = Command::new("ip");
+    command.args(args);
+    bounded(command).code
 }
 
 /// Processes that were started with a path below a directory.
