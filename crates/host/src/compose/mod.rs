@@ -215,8 +215,14 @@ impl Compose {
             self.version().await?;
         }
         // The operator knows their own file, not what stands for it here.
-        let stand_ins = files.iter().zip(&self.project.files).filter(|(file, own)| file != own);
-        let said = stand_ins.fold(output.stderr, |said, (file, own)| {
+        let default_env = [self.project.directory.join(".env")];
+        let own_envs =
+            if self.project.env_files.is_empty() { &default_env[..] } else { &self.project.env_files };
+        let pairs = files.iter().zip(&self.project.files).chain(envs.iter().zip(own_envs));
+        let mut stand_ins: Vec<_> = pairs.filter(|(file, own)| file != own).collect();
+        // One name may be the beginning of another.
+        stand_ins.sort_by_key(|(file, _)| std::cmp::Reverse(file.as_os_str().len()));
+        let said = stand_ins.iter().fold(output.stderr, |said, (file, own)| {
             said.replace(&*file.to_string_lossy(), &own.to_string_lossy())
         });
         Err(complaint::invalid(&said, &self.project.files))

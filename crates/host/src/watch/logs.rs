@@ -32,26 +32,20 @@ pub(super) fn spawn(sources: &mut JoinSet<()>, setup: &Setup<'_>, sender: &Sende
 }
 
 async fn follow(engine: Engine, subject: Subject, since: Timestamp, sender: Sender<Signal>) {
-    // Second of the last line seen, and its time as the engine wrote it: where following begins anew, the lines up to it
-    // come again. Within one stream every line is new, whatever its time: the engine's clock may have been set back.
     let mut since = i32::try_from(on_the_wall(since).0.div_euclid(1000)).unwrap_or(0);
-    let mut last = String::new();
+    let mut read = AsFar::default();
     loop {
-        let mut again = !last.is_empty();
+        read.anew();
         // A clock that was set back since would have the engine leave out everything until then.
         let present = i32::try_from(on_the_wall(now()).0.div_euclid(1000)).unwrap_or(since);
         let options = options().follow(true).since(since.min(present)).timestamps(true).build();
         let mut stream = std::pin::pin!(engine.docker().logs(&subject.container.id, Some(options)));
         while let Some(Ok(piece)) = stream.next().await {
             for (time, line) in stamped(&piece) {
-                again = again && !time.is_empty() && time <= last;
-                if again {
+                if !read.is_new(&time) {
                     continue;
                 }
-                last = time;
-                if let Some(second) = second(&last) {
-                    since = second;
-                }
+                since = second(&time).unwrap_or(since);
                 let signal = Signal::Log { container: subject.container.name.clone(), line };
                 if sender.send(signal).await.is_err() {
                     return;
@@ -59,6 +53,32 @@ async fn follow(engine: Engine, subject: Subject, since: Timestamp, sender: Send
             }
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// How far a log was read: where following begins anew, the lines up to there come again. Within one stream every line is
+/// new, whatever its time, since the engine's clock may have been set back.
+#[derive(Default)]
+struct AsFar {
+    /// The time of the last line, as the engine wrote it.
+    last: String,
+    again: bool,
+}
+
+impl AsFar {
+    /// Following begins anew.
+    fn anew(&mut self) {
+        self.again = !self.last.is_empty();
+    }
+
+    /// Whether a line of this time was not read before.
+    fn is_new(&mut self, time: &str) -> bool {
+        let read = self.again && !time.is_empty() && *time <= *self.last;
+        self.again = read && time != self.last;
+        if !read {
+            time.clone_into(&mut self.last);
+        }
+        !read
     }
 }
 
@@ -169,6 +189,24 @@ fn millis(time: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_come_again_are_left_out_also_where_the_clock_was_set_back() {
+        let mut read = AsFar::default();
+        let mut new = |anew: bool, times: &[&str]| -> Vec<bool> {
+            if anew {
+                read.anew();
+            }
+            times.iter().map(|time| read.is_new(time)).collect()
+        };
+        assert_eq!(new(true, &["13:01", "13:02"]), [true, true]);
+        assert_eq!(new(true, &["13:01", "13:02", "13:03"]), [false, false, true]);
+        // Set back while it is followed, and then again while it isn't.
+        assert_eq!(new(false, &["08:01", "08:02"]), [true, true]);
+        assert_eq!(new(true, &["08:02", "08:03", "03:01"]), [false, true, true]);
+        assert_eq!(new(true, &["03:01", "03:02"]), [false, true]);
+        assert_eq!(new(true, &["02:59", "03:02", "01:00"]), [false, false, true]);
+    }
 
     #[test]
     fn times_are_told_from_lines() {

@@ -37,7 +37,7 @@ pub enum Fault {
     FilesFull,
     /// Files, state and data are on one disk, and that is full.
     AllFull,
-    /// The registry refuses connections.
+    /// The registry breaks every connection.
     RegistryGone,
     /// The registry takes connections and answers nothing.
     RegistryHangs,
@@ -63,7 +63,7 @@ pub enum Fault {
     WriteData,
 }
 
-/// All of them, in the order of the table. Those that take longest come first, since rows are tried beside each other.
+/// All of them, in the order of the table.
 pub const ALL: &[Fault] = &[
     Fault::Killed,
     Fault::Interrupted,

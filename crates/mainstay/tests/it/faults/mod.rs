@@ -4,7 +4,9 @@
 //! Invariant: the command is not told of the fault. After it, whatever was not over is resumed unattended; then the new
 //! version answers, or the old one with its data, or a person is asked and the data from before is there to be had. The table
 //! says which of these it was.
-//! What it does not do: hit an exact line of the journal, which [`crate::killed`] does.
+//! What it does not do: hit an exact line of the journal, which [`crate::killed`] does. A fault comes as soon as the phase has begun;
+//! what takes a moment (a disk that fills up, an image that is pulled) may be there only in the next one. Full disks, the
+//! registry's absence and a clock that was set last until the command has ended.
 //!
 //! Every test run tries a sample; [`every_fault_in_every_phase`] fills the table, and `script/soak` runs it.
 
@@ -78,7 +80,7 @@ fn a_clock_that_is_set_back_changes_nothing_of_a_way_back() {
 
 #[test]
 fn a_registry_that_is_gone_while_the_image_is_pulled() {
-    ends(Fault::RegistryGone, Phase::Prepare, &["as before"]);
+    ends(Fault::RegistryGone, Phase::BackUp, &["as before"]);
 }
 
 #[test]
@@ -93,7 +95,7 @@ fn a_disk_of_our_own_that_is_full_at_the_cutover() {
 
 #[test]
 fn a_disk_of_the_files_that_is_full_when_they_are_edited() {
-    ends(Fault::FilesFull, Phase::Prepare, &["as before"]);
+    ends(Fault::FilesFull, Phase::BackUp, &["as before"]);
 }
 
 #[test]
