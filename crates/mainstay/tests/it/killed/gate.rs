@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::lab::process::Running;
 
@@ -60,8 +60,10 @@ impl Gate {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let db = Connection::open_with_flags(state.join("journal.db"), flags).unwrap();
         db.busy_timeout(Duration::ZERO).unwrap();
+        // A statement, because `table_exists` asks what this connection has read of the tables once, which may be none.
+        let is_made = || db.query_row("select 1 from entry limit 1", [], |_| Ok(())).optional().is_ok();
         let until = Instant::now() + PATIENCE;
-        while !db.table_exists(None, "entry").unwrap_or(false) {
+        while !is_made() {
             assert!(Instant::now() < until, "there is no journal in {}", state.display());
             std::thread::sleep(LOOK);
         }
