@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::query_parameters::{RenameContainerOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::query_parameters::StopContainerOptionsBuilder;
 use mainstay_core::event::Fact;
 use mainstay_core::plan::{ContainerRef, Kind, Plan, ServicePlan};
 use mainstay_core::problem::Problem;
@@ -14,7 +14,7 @@ use mainstay_runner::{Context, Permit};
 use super::configuration::same_containers;
 use super::trouble::{bad_version, engine_step};
 use super::way_back::{ever_ran, files_are};
-use super::{Done, Host};
+use super::{Done, Host, names};
 use crate::compose::{self, Compose};
 use crate::discover::{self, ListedContainer};
 use crate::engine::Engine;
@@ -128,40 +128,10 @@ impl Host {
 async fn create(engine: &Engine, plan: &Plan, run: &Path) -> Result<Vec<(String, ListedContainer)>, Problem> {
     let services: Vec<String> = plan.unit.names().map(str::to_owned).collect();
     let compose = Compose::for_project(&plan.unit.project).on_host(engine.host_for_children());
+    names::remove_leftovers(engine, plan, &present(engine, plan).await?).await?;
     compose.create_without_start(&services, compose_limit(plan), run).await?;
     let made = present(engine, plan).await?;
-    if take_their_names(engine, plan, &made).await? { present(engine, plan).await } else { Ok(made) }
-}
-
-/// Compose makes a container that replaces another one under a temporary name, `ID_NAME` with twelve digits of the id of
-/// what it replaces, and renames it last. Where it was cut off before that, it takes that container for the right one from
-/// then on, and whoever looks for the service under its name finds nothing. Whether any was renamed.
-async fn take_their_names(
-    engine: &Engine,
-    plan: &Plan,
-    made: &[(String, ListedContainer)],
-) -> Result<bool, Problem> {
-    let mut renamed = false;
-    for planned in plan.unit.services.iter().flat_map(|s| &s.containers) {
-        if made.iter().any(|(_, there)| there.container.name == planned.name) {
-            continue;
-        }
-        let temporary = |name: &str| is_temporary(name, &planned.name);
-        let Some((_, there)) = made.iter().find(|(_, there)| temporary(&there.container.name)) else {
-            continue;
-        };
-        let ContainerRef { id, name } = &there.container;
-        let options = RenameContainerOptionsBuilder::default().name(&planned.name).build();
-        let what = format!("give the container {name} its name {}", planned.name);
-        engine.call(&what, engine.docker().rename_container(id, options)).await?;
-        renamed = true;
-    }
-    Ok(renamed)
-}
-
-fn is_temporary(name: &str, of: &str) -> bool {
-    let Some(digits) = name.strip_suffix(of).and_then(|rest| rest.strip_suffix('_')) else { return false };
-    digits.len() == 12 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    if names::take(engine, plan, &made).await? { present(engine, plan).await } else { Ok(made) }
 }
 
 fn compose_limit(plan: &Plan) -> Duration {

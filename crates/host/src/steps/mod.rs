@@ -12,6 +12,7 @@ mod document;
 mod hooks;
 mod images;
 mod judge;
+mod names;
 mod old_image;
 mod patience;
 mod rate;

@@ -198,8 +198,37 @@ fn a_container_that_compose_did_not_come_to_name_gets_its_name() {
     let resume = lab.begin(&["resume", "--on-resume", "continue"]);
     kill(&lab, resume, "back-up-cutover started", When::BeforeNext);
     assert_eq!(lab.container("app")["Name"].as_str(), Some(before.containers[0].name.as_str()));
-    kill(&lab, lab.begin(&["resume"]), "recreate-old started", When::BeforeNext);
+    let resume = lab.begin(&["resume"]);
+    kill(&lab, resume, "recreate-old started", When::BeforeNext);
     give_a_temporary_name(&lab);
+    rolled_back(lab.mainstay(&["resume"]));
+    lab.assert_as_before(&before);
+}
+
+/// Compose would remove the one and make another of the same name at the same time, and fail, on the way back too.
+#[test]
+fn a_container_that_compose_made_and_did_not_come_to_put_in_place_goes() {
+    let lab = Lab::new("solo").up();
+    lab.add_record("must not be lost");
+    let before = lab.now();
+    let leave = || {
+        let container = lab.container("app");
+        let (id, name) = (container["Id"].as_str().unwrap(), container["Name"].as_str().unwrap());
+        let name = format!("{}_{}", &id[..12], name.trim_start_matches('/'));
+        let labels = container["Config"]["Labels"].as_object().unwrap().iter();
+        let labels = labels.map(|(key, value)| format!("--label={key}={}", value.as_str().unwrap()));
+        let labels = labels.collect::<Vec<_>>();
+        let mut args = vec!["create", "--name", &name];
+        args.extend(labels.iter().map(String::as_str));
+        args.push(container["Image"].as_str().unwrap());
+        docker(&args);
+    };
+    kill(&lab, begin(&lab, BAD), "create-containers started", When::BeforeNext);
+    leave();
+    let resume = lab.begin(&["resume", "--on-resume", "continue"]);
+    kill(&lab, resume, "back-up-cutover started", When::BeforeNext);
+    kill(&lab, lab.begin(&["resume"]), "restore-tag started", When::After);
+    leave();
     rolled_back(lab.mainstay(&["resume"]));
     lab.assert_as_before(&before);
 }
