@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::disk::Small;
 use crate::lab::process::Run;
 use crate::lab::{Lab, docker, engine};
 
@@ -287,12 +286,12 @@ fn threads_that_never_end_are_rolled_back() {
 
 #[test]
 fn a_disk_that_fills_up_while_it_is_watched_is_a_warning() {
-    let lab = Lab::of(&[(
+    let mut lab = Lab::of(&[(
         "compose.yaml",
         "services:\n  app:\n    image: IMAGE:1.0.0\n    restart: unless-stopped\n    stop_grace_period: 5s\n    \
          volumes: [./data:/data]\n    healthcheck:\n      test: [CMD, /fixture, health]\n      interval: 1s\n",
     )]);
-    let _small = Small::mount(&lab.path("data"), "16m");
+    lab.mount_small(&lab.path("data"), "16m");
     let lab = lab.up();
     let args = lab.update_args("app", "1.1.0", &["--watch", "8s"]);
     let mut running = lab.begin(&args.iter().map(String::as_str).collect::<Vec<_>>());

@@ -162,8 +162,8 @@ fn a_run_that_isnt_a_name_is_refused() {
     }
 }
 
-/// A mount point as target, for which the exchange is impossible.
-fn at_mount_point() -> (Mount, Scene) {
+/// A mount point as target, for which the exchange is impossible. In this order, because the last is dropped first.
+fn at_mount_point() -> (Scene, Mount) {
     let place = Place::new();
     let mount = Mount::new(place.path("data"), "size=64m");
     let target = mount.0.clone();
@@ -175,12 +175,12 @@ fn at_mount_point() -> (Mount, Scene) {
     fs::write(target.join("deep.er"), "between").unwrap();
     fs::write(target.join("link"), "a file first").unwrap();
     crate::common::set_mtime(&target, 1_400_000_000, 5);
-    (mount, Scene::of(place, target))
+    (Scene::of(place, target), mount)
 }
 
 #[test]
 fn a_mount_point_is_replaced_entry_by_entry() {
-    let (_mount, scene) = at_mount_point();
+    let (scene, _mount) = at_mount_point();
     scene.replace().unwrap();
     scene.assert_done();
     scene.replace().unwrap();
@@ -243,7 +243,7 @@ fn interrupted(scene: &Scene, step: usize) {
 #[test]
 fn an_interruption_at_any_step_is_finished() {
     for step in 0..=10 {
-        let (_mount, scene) = at_mount_point();
+        let (scene, _mount) = at_mount_point();
         interrupted(&scene, step);
         scene.replace().unwrap_or_else(|error| panic!("step {step}: {error}"));
         scene.assert_done();
@@ -252,7 +252,7 @@ fn an_interruption_at_any_step_is_finished() {
 
 #[test]
 fn nothing_foreign_is_moved_away() {
-    let (_mount, scene) = at_mount_point();
+    let (scene, _mount) = at_mount_point();
     interrupted(&scene, 3);
     fs::write(scene.target.join("later"), "the only copy").unwrap();
     assert!(matches!(scene.replace(), Err(VaultError::Foreign { .. })));
