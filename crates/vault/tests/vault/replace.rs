@@ -333,6 +333,7 @@ fn a_mount_below_the_target_is_not_emptied() {
     };
     assert!(matches!(scene.replace(), Err(VaultError::Foreign { .. })));
     scene.assert_done();
+    drop(mount);
 }
 
 #[test]
