@@ -2,6 +2,7 @@
 //! removed. Nothing of theirs is overwritten, no data is lost, and the service is not left down for it.
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::kept::with_own_repository;
 use crate::killed::gate::{Gate, Line, When};
@@ -182,55 +183,51 @@ fn containers_that_somebody_removes_at_the_cutover_are_none_to_replace() {
     lab.assert_as_before(&before);
 }
 
-/// What Compose leaves where it is cut off between making a container and giving it its name.
-fn give_a_temporary_name(lab: &Lab) {
-    let (id, name) = (lab.container_id("app"), lab.container("app")["Name"].as_str().unwrap().to_owned());
-    docker(&["rename", &id, &format!("0123456789ab_{}", name.trim_start_matches('/'))]);
-}
-
-#[test]
-fn a_container_that_compose_did_not_come_to_name_gets_its_name() {
-    let lab = Lab::new("solo").up();
-    lab.add_record("must not be lost");
-    let before = lab.now();
-    kill(&lab, begin(&lab, BAD), "create-containers started", When::BeforeNext);
-    give_a_temporary_name(&lab);
-    let resume = lab.begin(&["resume", "--on-resume", "continue"]);
-    kill(&lab, resume, "back-up-cutover started", When::BeforeNext);
-    assert_eq!(lab.container("app")["Name"].as_str(), Some(before.containers[0].name.as_str()));
-    let resume = lab.begin(&["resume"]);
-    kill(&lab, resume, "recreate-old started", When::BeforeNext);
-    give_a_temporary_name(&lab);
-    rolled_back(lab.mainstay(&["resume"]));
-    lab.assert_as_before(&before);
-}
-
-/// Compose would remove the one and make another of the same name at the same time, and fail, on the way back too.
-#[test]
-fn a_container_that_compose_made_and_did_not_come_to_put_in_place_goes() {
+/// Compose is cut off while it makes containers, of the new version and then, killed at this line, of the old one. `leaves`
+/// does to the service's container what that leaves; it is given the temporary name.
+fn compose_is_cut_off(leaves: impl Fn(&Value, &str), (line, when): (&str, When)) {
     let lab = Lab::new("solo").up();
     lab.add_record("must not be lost");
     let before = lab.now();
     let leave = || {
         let container = lab.container("app");
         let (id, name) = (container["Id"].as_str().unwrap(), container["Name"].as_str().unwrap());
-        let name = format!("{}_{}", &id[..12], name.trim_start_matches('/'));
+        leaves(&container, &format!("{}_{}", &id[..12], name.trim_start_matches('/')));
+    };
+    kill(&lab, begin(&lab, BAD), "create-containers started", When::BeforeNext);
+    let made = lab.container_id("app");
+    leave();
+    let resume = lab.begin(&["resume", "--on-resume", "continue"]);
+    kill(&lab, resume, "back-up-cutover started", When::BeforeNext);
+    assert_eq!(lab.container("app")["Name"].as_str(), Some(before.containers[0].name.as_str()));
+    assert_eq!(lab.container_id("app"), made, "what Compose had made is kept, and not what lies beside it");
+    kill(&lab, lab.begin(&["resume"]), line, when);
+    leave();
+    rolled_back(lab.mainstay(&["resume"]));
+    lab.assert_as_before(&before);
+}
+
+#[test]
+fn a_container_that_compose_did_not_come_to_name_gets_its_name() {
+    let rename = |container: &Value, name: &str| {
+        docker(&["rename", container["Id"].as_str().unwrap(), name]);
+    };
+    compose_is_cut_off(rename, ("recreate-old started", When::BeforeNext));
+}
+
+/// Compose would remove the one and make another of the same name at the same time, and may fail, on the way back too.
+#[test]
+fn a_container_that_compose_made_and_did_not_come_to_put_in_place_goes() {
+    let make_another = |container: &Value, name: &str| {
         let labels = container["Config"]["Labels"].as_object().unwrap().iter();
         let labels = labels.map(|(key, value)| format!("--label={key}={}", value.as_str().unwrap()));
         let labels = labels.collect::<Vec<_>>();
-        let mut args = vec!["create", "--name", &name];
+        let mut args = vec!["create", "--name", name];
         args.extend(labels.iter().map(String::as_str));
         args.push(container["Image"].as_str().unwrap());
         docker(&args);
     };
-    kill(&lab, begin(&lab, BAD), "create-containers started", When::BeforeNext);
-    leave();
-    let resume = lab.begin(&["resume", "--on-resume", "continue"]);
-    kill(&lab, resume, "back-up-cutover started", When::BeforeNext);
-    kill(&lab, lab.begin(&["resume"]), "restore-tag started", When::After);
-    leave();
-    rolled_back(lab.mainstay(&["resume"]));
-    lab.assert_as_before(&before);
+    compose_is_cut_off(make_another, ("restore-tag started", When::After));
 }
 
 #[test]
